@@ -1,3 +1,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
-//! Placeholder.
+#![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+//! The decisions of ONC RPC program 100000, the port mapper, versions 2, 3 and 4 (RFC 1833), without I/O.
+//! Time, bytes, callers and facts come in as arguments; outcomes with reasons go out as values.
+
+extern crate alloc;
+
+pub mod caller;
+pub mod facts;
+pub mod interfaces;
+pub mod outcome;
+pub mod registry;
