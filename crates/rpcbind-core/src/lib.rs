@@ -6,8 +6,11 @@
 
 extern crate alloc;
 
+mod budget;
 pub mod caller;
 pub mod facts;
 pub mod interfaces;
 pub mod outcome;
 pub mod registry;
+
+pub use budget::Budget;
