@@ -24,10 +24,12 @@
 //! ```
 
 mod error;
+mod list;
 mod reader;
 mod writer;
 
 pub use error::Error;
+pub use list::{Decode, Encode, List, encode_list};
 pub use reader::Reader;
 pub use writer::Writer;
 

@@ -91,3 +91,34 @@ fn padding_reaches_the_next_multiple_of_four() {
 fn errors_name_the_value_and_the_limit() {
     assert_eq!(Error::TooLong { len: 401, max: 400 }.to_string(), "length 401 is over the limit of 400");
 }
+
+struct Number(u32);
+
+impl<'a> oncrpc_xdr::Decode<'a> for Number {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        reader.u32().map(Number)
+    }
+}
+
+impl oncrpc_xdr::Encode for Number {
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        writer.u32(self.0)
+    }
+}
+
+#[test]
+fn a_list_ends_at_its_mark_and_after_its_first_error() {
+    let mut buffer = [0; 20];
+    let mut writer = Writer::new(&mut buffer);
+    oncrpc_xdr::encode_list([Number(7), Number(8)], &mut writer).unwrap();
+    assert_eq!(writer.len(), 20);
+    let mut list = oncrpc_xdr::List::<Number>::new(Reader::new(&buffer));
+    let numbers: Vec<u32> = list.by_ref().map(|number| number.unwrap().0).collect();
+    assert_eq!(numbers, [7, 8]);
+    assert_eq!(list.reader().finish(), Ok(()));
+
+    let mut cut = oncrpc_xdr::List::<Number>::new(Reader::new(&buffer[..14]));
+    assert!(cut.next().unwrap().is_ok());
+    assert!(cut.next().unwrap().is_err());
+    assert!(cut.next().is_none());
+}
