@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+pub mod access;
 mod budget;
 pub mod caller;
 pub mod facts;
