@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What the tests stand on: private namespaces, the real port mapper as a child process, real services that
+//! register with it, and captured bytes. Development only: nothing that is installed depends on this crate.
+//!
+//! The order of use is always the same: a [`Namespace`], in it a [`Daemon`], in it whatever talks to the daemon.
+//! Everything dies with the namespace, and the machine's own files, sockets and ports are never touched.
+//!
+//! ```no_run
+//! use testkit::{Daemon, DaemonKind, Namespace};
+//! let home = Namespace::new()?;
+//! let daemon = Daemon::start(&home, &DaemonKind::debian())?;
+//! let rows = testkit::table::dump(&home)?;
+//! assert!(rows.iter().all(|row| row.program == 100_000));
+//! assert!(daemon.stop()?.status.success());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+pub mod daemon;
+pub mod namespace;
+pub mod process;
+pub mod skip;
+pub mod table;
+pub mod wait;
+
+pub use daemon::{Daemon, DaemonKind, Ready, Stopped};
+pub use namespace::Namespace;
+pub use process::{Finished, Process};

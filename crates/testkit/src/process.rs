@@ -1,0 +1,210 @@
+//! A child process in a namespace: started, watched, signalled and collected by process id.
+//! What it writes is read as it comes, so that it never blocks on a full pipe. It is killed when dropped.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+
+use crate::namespace::Namespace;
+use crate::wait::DEADLINE;
+
+/// After the end: what may still be on its way through the pipes. Grandchildren can hold them open for longer.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// How a process ended, and all it wrote.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Exit status, or the signal.
+    pub status: ExitStatus,
+    /// Standard output; bytes that are not UTF-8 are replaced.
+    pub stdout: String,
+    /// Standard error, likewise.
+    pub stderr: String,
+}
+
+/// A running process. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    pidfd: OwnedFd,
+    stdout: Collected,
+    stderr: Collected,
+}
+
+impl Process {
+    /// Starts `command` inside `namespace`, with both outputs collected and no input unless the command has one.
+    ///
+    /// # Errors
+    /// Entering or starting failed.
+    pub fn spawn(namespace: &Namespace, command: &mut Command) -> io::Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = namespace.within(|| command.spawn())?;
+        let mut child = started.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+        let (stdout, stderr) = (Collected::from(child.stdout.take()), Collected::from(child.stderr.take()));
+        let pidfd = pidfd_open(pid_of(&child)?, PidfdFlags::empty())?;
+        Ok(Self { name, child, pidfd, stdout, stderr })
+    }
+
+    /// Its number as the test sees it, outside the namespace.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Readable when the process has ended: for waiting on that and something else.
+    #[must_use]
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// What it has written to standard output up to now.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has written to standard error up to now.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Its exit status when it has ended.
+    ///
+    /// # Errors
+    /// The kernel's, which does not happen to a child that is ours.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// The process has ended and been collected.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(rustix::process::pidfd_send_signal(&self.pidfd, signal)?)
+    }
+
+    /// Waits for its end and collects what it wrote.
+    ///
+    /// # Errors
+    /// It did not end in time: it is killed, and the error tells what it had written.
+    pub fn finish(mut self) -> io::Result<Finished> {
+        let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        if poll(&mut watched, Some(&timespec(DEADLINE)))? == 0 {
+            let (name, stdout, stderr) = (&self.name, self.stdout(), self.stderr());
+            let message = format!("{name}: did not end within {DEADLINE:?}: {stdout:?} {stderr:?}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        let status = self.child.wait()?;
+        self.stdout.drain();
+        self.stderr.drain();
+        Ok(Finished { status, stdout: self.stdout(), stderr: self.stderr() })
+    }
+
+    /// Sends SIGTERM, then as [`Process::finish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn terminate(self) -> io::Result<Finished> {
+        // An error says that it has ended before; how, finish tells.
+        let _ = self.signal(Signal::TERM);
+        self.finish()
+    }
+
+    /// Sends SIGKILL, then as [`Process::finish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn kill(self) -> io::Result<Finished> {
+        // As above.
+        let _ = self.signal(Signal::KILL);
+        self.finish()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `timeout` as the kernel wants it.
+#[must_use]
+pub fn timespec(timeout: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    }
+}
+
+fn pid_of(child: &Child) -> io::Result<Pid> {
+    let raw = i32::try_from(child.id()).map_err(io::Error::other)?;
+    Pid::from_raw(raw).ok_or_else(|| io::Error::other("process 0"))
+}
+
+/// What came out of one pipe so far, and whether its end was seen.
+#[derive(Debug, Clone, Default)]
+struct Collected {
+    state: Arc<(Mutex<Written>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Collected {
+    fn from<R: Read + Send + 'static>(pipe: Option<R>) -> Self {
+        let collected = Self::default();
+        if let Some(mut pipe) = pipe {
+            let into = collected.clone();
+            std::thread::spawn(move || into.fill(&mut pipe));
+        }
+        collected
+    }
+
+    fn fill(&self, pipe: &mut impl Read) {
+        let (state, changed) = &*self.state;
+        let mut chunk = [0; 4096];
+        loop {
+            let read = pipe.read(&mut chunk).unwrap_or(0);
+            let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
+            held.bytes.extend(chunk.iter().take(read));
+            held.ended = read == 0;
+            changed.notify_all();
+            if read == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end of the pipe, a moment.
+    fn drain(&self) {
+        let (state, changed) = &*self.state;
+        let end = Instant::now() + DRAIN;
+        let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !held.ended {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            held = changed.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn text(&self) -> String {
+        let held = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&held.bytes).into_owned()
+    }
+}
