@@ -4,6 +4,7 @@ use crate::facts::Question;
 use crate::registry::Row;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use oncrpc::{Procedure, Program, Version};
 
 /// The end of [`Service::handle`](crate::Service::handle): exactly one outcome, for exactly one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +57,11 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Why {
     /// The version called; `None` when the header did not get that far.
-    pub version: Option<u32>,
+    pub version: Option<Version>,
     /// The procedure called; `None` when the header did not get that far.
-    pub procedure: Option<u32>,
+    pub procedure: Option<Procedure>,
     /// The program that the arguments name, for the procedures that name one.
-    pub program: Option<u32>,
+    pub program: Option<Program>,
     /// Why it ended as it did.
     pub reason: Reason,
 }
@@ -104,6 +105,14 @@ pub enum Reason {
     RemoteCallRefused,
     /// A fact is needed first: see [`Outcome::Need`].
     Pending,
+}
+
+impl Reason {
+    /// On a stream: what came cannot be followed by anything that makes sense, so the connection is to be closed.
+    #[must_use]
+    pub const fn ends_stream(self) -> bool {
+        matches!(self, Self::NotACall)
+    }
 }
 
 /// Why SET or UNSET answered FALSE.

@@ -12,7 +12,7 @@ pub mod stat;
 pub mod uaddr;
 
 pub use address_text::AddressText;
-pub use netid::{Family, Netid, Netids, Semantics};
+pub use netid::{Attributes, Family, Netid, Netids, Semantics};
 pub use pmap::{Mapping, Protocol};
 pub use remote::{CallResult, PortCallResult, RemoteCall};
 pub use rpcb::{Entry, Netbuf, Rpcb};

@@ -186,9 +186,12 @@ fn low_bits(address: Ipv6Addr) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// Matches without recursion: on a mismatch the last `*` takes one character more.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+/// Whether `text` matches a pattern of `*` (any run of bytes), `?` (any one byte) and bytes that stand for themselves.
+/// Takes time in proportion to the product of both lengths at most.
+#[must_use]
+pub fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
+    // Without recursion: on a mismatch the last `*` takes one byte more.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         match (pattern, text) {

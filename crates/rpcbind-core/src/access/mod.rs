@@ -8,6 +8,6 @@ mod prefix;
 #[cfg(test)]
 mod tests;
 
-pub use hosts::{ClientPattern, HostRule, HostRules};
+pub use hosts::{ClientPattern, HostRule, HostRules, glob};
 pub use list::{AccessList, AccessRule, Action, ProcedureKind, ProcedureSet};
 pub use prefix::{Prefix, PrefixError};

@@ -1,0 +1,286 @@
+//! Who may do what: every permission decision, and nothing else.
+//! Callers are classes decided by facts from the kernel; what a message says about its sender is never believed.
+
+use crate::access::ProcedureKind;
+use crate::budget::Budget;
+use crate::caller::{Caller, Datagram, Namespace};
+use crate::facts::{OwnerFact, Socket};
+use crate::interfaces::Interfaces;
+use crate::outcome::{Reason, Refusal};
+use crate::registry::{Owner, Row};
+use crate::settings::{Caps, Policy};
+use core::net::{IpAddr, SocketAddr};
+use oncrpc::{Program, bind};
+
+/// The longest reply to a datagram whose source is not verified, in bytes.
+pub const MAX_UNVERIFIED_REPLY: usize = 512;
+/// The longest reply to any datagram, in bytes.
+pub const MAX_DATAGRAM_REPLY: usize = 8_800;
+/// The shortest message from an unverified source that is looked at: a call without arguments, in bytes.
+const SHORTEST_CALL: usize = 40;
+/// Source ports that no client has: answering them would start a conversation between two servers.
+const SERVER_PORTS: [u16; 6] = [0, 7, 13, 17, 19, bind::PORT];
+
+/// Programs that only privileged users may register: nfs, mountd, nlockmgr, status, rquotad, nfs_acl, ypserv, ypbind,
+/// yppasswdd, ypupdated, ypxfrd.
+const RESERVED_PROGRAMS: [u32; 11] =
+    [100_003, 100_005, 100_021, 100_024, 100_011, 100_227, 100_004, 100_007, 100_009, 100_028, 100_069];
+/// The port of NFS, reserved like those below [`RESERVED_PORTS_BELOW`].
+const NFS_PORT: u16 = 2049;
+const RESERVED_PORTS_BELOW: u16 = 1024;
+
+/// How much is known of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A unix socket: the kernel vouches for the uid.
+    Unix,
+    /// This host, over a loopback address.
+    Loopback,
+    /// Somebody at the other end of a TCP connection.
+    Stream,
+    /// Whoever a datagram claims to be from.
+    Datagram,
+}
+
+/// The class of a caller that only asks.
+pub(crate) fn class_for_reading(caller: &Caller, interfaces: &Interfaces) -> Class {
+    match caller {
+        Caller::Datagram(datagram) if from_this_host(datagram, interfaces) => Class::Loopback,
+        _ => class_for_writing(caller, interfaces),
+    }
+}
+
+/// The class of a caller that wants to change something. Over TCP [`Class::Loopback`] holds only if sock_diag finds
+/// the other end here: see [`identity`].
+pub(crate) fn class_for_writing(caller: &Caller, interfaces: &Interfaces) -> Class {
+    match caller {
+        Caller::Unix { .. } => Class::Unix,
+        Caller::Connection { from, local } if from.ip().is_loopback() && local.ip().is_loopback() => {
+            Class::Loopback
+        }
+        Caller::Connection { .. } => Class::Stream,
+        Caller::Datagram(datagram) if over_loopback(datagram, interfaces) => Class::Loopback,
+        Caller::Datagram(_) => Class::Datagram,
+    }
+}
+
+fn over_loopback(datagram: &Datagram, interfaces: &Interfaces) -> bool {
+    !datagram.mapped
+        && datagram.from.ip().is_loopback()
+        && datagram.destination.is_loopback()
+        && interfaces.is_loopback(datagram.interface)
+}
+
+/// Arrived on the loopback interface from an address of ours: no stranger can have sent it.
+fn from_this_host(datagram: &Datagram, interfaces: &Interfaces) -> bool {
+    !datagram.mapped
+        && interfaces.is_loopback(datagram.interface)
+        && interfaces.is_own(datagram.from.ip())
+        && !is_group(datagram.destination)
+        && datagram.destination == datagram.local.ip()
+}
+
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+/// How many bytes may answer a datagram: for unverified sources never more than came.
+pub(crate) fn budget(
+    policy: &Policy,
+    caller: &Caller,
+    interfaces: &Interfaces,
+    message_len: usize,
+) -> Budget {
+    let Caller::Datagram(datagram) = caller else { return Budget::of(MAX_DATAGRAM_REPLY) };
+    let full =
+        class_for_reading(caller, interfaces) == Class::Loopback || gets_full_replies(policy, datagram);
+    Budget::of(if full { MAX_DATAGRAM_REPLY } else { message_len.min(MAX_UNVERIFIED_REPLY) })
+}
+
+fn gets_full_replies(policy: &Policy, datagram: &Datagram) -> bool {
+    policy
+        .udp_full
+        .iter()
+        .any(|full| full.interface == datagram.interface && full.prefix.contains(datagram.from.ip()))
+}
+
+/// Whether a message is looked at at all, before any of it is.
+pub(crate) fn admit(caller: &Caller, interfaces: &Interfaces, message_len: usize) -> Result<(), Reason> {
+    let Caller::Datagram(datagram) = caller else { return Ok(()) };
+    if class_for_reading(caller, interfaces) == Class::Loopback {
+        return Ok(());
+    }
+    if message_len < SHORTEST_CALL {
+        return Err(Reason::NotACall);
+    }
+    let source = datagram.from.ip();
+    let to_us_alone = datagram.destination == datagram.local.ip() && !is_group(datagram.destination);
+    let from_one_host = !source.is_unspecified() && !is_group(source);
+    if to_us_alone && from_one_host && !SERVER_PORTS.contains(&datagram.from.port()) {
+        Ok(())
+    } else {
+        Err(Reason::Unanswerable)
+    }
+}
+
+/// Whether the access lists let this caller use a procedure. The unix sockets are exempt.
+pub(crate) fn permit(
+    policy: &Policy,
+    caller: &Caller,
+    kind: ProcedureKind,
+    program: Option<Program>,
+) -> Result<(), Reason> {
+    let Some(from) = caller.from().map(|from| from.ip()) else { return Ok(()) };
+    let allowed = (policy.hosts.is_empty() || policy.hosts.admits(from))
+        && (policy.access.is_empty() || policy.access.allows(from, kind, program.map(|program| program.0)));
+    if allowed { Ok(()) } else { Err(Reason::AccessDenied) }
+}
+
+/// Somebody who may want to change the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) owner: Owner,
+    pub(crate) namespace: Namespace,
+}
+
+/// Whether the class alone lets a caller change the registry.
+pub(crate) fn may_write(policy: &Policy, class: Class) -> Result<(), Reason> {
+    match class {
+        Class::Unix | Class::Loopback => Ok(()),
+        Class::Stream if policy.insecure => Ok(()),
+        Class::Stream | Class::Datagram => Err(Reason::NotLocal),
+    }
+}
+
+/// Who a caller of a class that may write is; `fact` answers the question about the socket at its end.
+pub(crate) fn identity(
+    policy: &Policy,
+    home: Namespace,
+    caller: &Caller,
+    fact: &OwnerFact,
+) -> Result<Identity, Reason> {
+    let at_home = |owner| Identity { owner, namespace: home };
+    match (caller, fact) {
+        (Caller::Unix { uid, namespace }, _) => {
+            Ok(Identity { owner: uid.map_or(Owner::Unknown, Owner::Uid), namespace: *namespace })
+        }
+        (Caller::Connection { from, .. } | Caller::Datagram(Datagram { from, .. }), OwnerFact::Unknown) => {
+            let privileged = from.ip().is_loopback() && from.port() < policy.privileged_ports_below;
+            Ok(at_home(if privileged { Owner::ROOT } else { Owner::Unknown }))
+        }
+        (Caller::Connection { from, .. }, OwnerFact::Sockets(sockets)) => match sockets.as_slice() {
+            [] if policy.insecure => Ok(at_home(Owner::Unknown)),
+            [] => Err(Reason::NotLocal),
+            [socket] => Ok(at_home(owner_of_connection(socket, from))),
+            _ => Ok(at_home(Owner::Unknown)),
+        },
+        (Caller::Datagram(datagram), OwnerFact::Sockets(sockets)) => {
+            Ok(at_home(owner_of_datagram(policy, &datagram.from, sockets)))
+        }
+    }
+}
+
+/// A closed or time-wait socket reports uid 0: only an established one with an inode says whose it is.
+fn owner_of_connection(socket: &Socket, from: &SocketAddr) -> Owner {
+    let believed = socket.established && socket.inode != 0 && socket.port == from.port() && !socket.ours;
+    if believed { Owner::Uid(socket.uid) } else { Owner::Unknown }
+}
+
+/// Several sockets can share a port: a uid counts only when all of them have it. Since unprivileged programs can share
+/// a port with a system user's, such a uid counts only from a port that they cannot bind.
+fn owner_of_datagram(policy: &Policy, from: &SocketAddr, sockets: &[Socket]) -> Owner {
+    let Some(first) = sockets.first() else { return Owner::Unknown };
+    let one_uid = sockets.iter().all(|socket| {
+        socket.uid == first.uid && socket.inode != 0 && !socket.ours && socket.port == from.port()
+    });
+    let port_proves = from.port() < policy.privileged_ports_below;
+    if one_uid && (port_proves || !is_system(first.uid)) { Owner::Uid(first.uid) } else { Owner::Unknown }
+}
+
+/// Root, the users of the system's own services, and those that a service manager makes up.
+fn is_system(uid: u32) -> bool {
+    uid < 1_000 || (61_184..=65_519).contains(&uid)
+}
+
+/// Whether somebody may register this program at this address; why not otherwise.
+pub(crate) fn may_register(
+    policy: &Policy,
+    home: Namespace,
+    who: Identity,
+    program: Program,
+    address: Option<SocketAddr>,
+    interfaces: &Interfaces,
+) -> Result<(), Refusal> {
+    let privileged = match who.owner {
+        Owner::Uid(uid) => is_system(uid) || policy.started_by == Some(uid),
+        Owner::Unknown => false,
+    };
+    if RESERVED_PROGRAMS.contains(&program.0) && !privileged && !granted(policy, who, Some(program), None) {
+        return Err(Refusal::ReservedProgram);
+    }
+    let Some(address) = address else { return Ok(()) };
+    let port = address.port();
+    let reserved = port < RESERVED_PORTS_BELOW || port == NFS_PORT;
+    if reserved && !privileged && !granted(policy, who, None, Some(port)) {
+        return Err(Refusal::ReservedPort);
+    }
+    let host = address.ip();
+    let named = if who.namespace != home {
+        host.is_unspecified() || who.owner == Owner::ROOT
+    } else {
+        privileged || host.is_unspecified() || interfaces.is_own(host)
+    };
+    if named { Ok(()) } else { Err(Refusal::ForeignAddress) }
+}
+
+fn granted(policy: &Policy, who: Identity, program: Option<Program>, port: Option<u16>) -> bool {
+    policy.grants.iter().any(|grant| {
+        who.owner == Owner::Uid(grant.uid)
+            && program.is_none_or(|program| grant.programs.contains(&program))
+            && port.is_none_or(|port| grant.ports.contains(&port))
+    })
+}
+
+/// Whether a row is one that an UNSET of this caller's is about: rows of other namespaces are not, but for home's root.
+pub(crate) fn concerns(home: Namespace, who: Identity, row: &Row) -> bool {
+    row.namespace == who.namespace || is_home_root(home, who)
+}
+
+/// Whether somebody may remove or replace a row.
+pub(crate) fn may_change(home: Namespace, who: Identity, row: &Row) -> bool {
+    if row.program == bind::PROGRAM {
+        return false;
+    }
+    if is_home_root(home, who) {
+        return true;
+    }
+    match row.owner {
+        Owner::Unknown => row.namespace == home && who.namespace == home,
+        owner => who.owner == owner && who.namespace == row.namespace,
+    }
+}
+
+/// Whether somebody who may change a row may give it another address although its service is not known to be dead.
+pub(crate) fn may_take_over(home: Namespace, who: Identity, row: &Row) -> bool {
+    (row.owner == Owner::Unknown && who.owner != Owner::Unknown)
+        || (is_home_root(home, who) && row.owner != Owner::ROOT)
+}
+
+fn is_home_root(home: Namespace, who: Identity) -> bool {
+    who.owner == Owner::ROOT && who.namespace == home
+}
+
+/// Whether there is room for one more row of this owner.
+pub(crate) fn has_room(caps: Caps, owner: Owner, rows: usize, owned: usize) -> Result<(), Refusal> {
+    let free = if owner == Owner::ROOT { caps.rows } else { caps.rows.saturating_sub(caps.rows_for_root) };
+    if rows >= free {
+        return Err(Refusal::TableFull);
+    }
+    if owner != Owner::ROOT && owned >= caps.rows_per_uid {
+        return Err(Refusal::OwnerFull);
+    }
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! Program 100000: the one entrance for messages, from whoever they come and over whatever.
+//! One owner of the state, no lock, no clock, no I/O.
+
+use crate::access::ProcedureKind;
+use crate::budget::Budget;
+use crate::caller::{Caller, Now, Transport};
+use crate::facts::Facts;
+use crate::interfaces::Interfaces;
+use crate::outcome::{Handled, Outcome, Reason, Why};
+use crate::policy::{self, Class};
+use crate::registry::{Owner, Registry, Row};
+use crate::settings::{OwnAddress, Policy, Settings};
+use crate::statistics::Statistics;
+use crate::{rpcb, v2};
+use oncrpc::auth::flavor;
+use oncrpc::bind::{self, Netid, V2, V3, V4};
+use oncrpc::xdr::{Encode, Error, Writer};
+use oncrpc::{Answer, AuthStatus, AuthSys, Call, CallError, Reply, Version, Xid};
+
+/// The port mapper: its registry, what it was told about the host, and what it has counted.
+///
+/// ```
+/// use core::time::Duration;
+/// use oncrpc::xdr::{Encode, Writer};
+/// use oncrpc::{Answer, Call, Procedure, Reply, Xid, bind};
+/// use rpcbind_core::caller::{Caller, Namespace, Now};
+/// use rpcbind_core::facts::Facts;
+/// use rpcbind_core::outcome::Outcome;
+/// use rpcbind_core::{Service, Settings};
+///
+/// let mut service = Service::new(Settings::default());
+/// let now = Now { monotonic: Duration::ZERO, unix_seconds: 1_000_000_000 };
+/// let caller = Caller::Unix { uid: Some(0), namespace: Namespace(0) };
+///
+/// let mut message = [0; 64];
+/// let mut writer = Writer::new(&mut message);
+/// Call::new(Xid(7), bind::PROGRAM, bind::V3, bind::GETTIME).encode(&mut writer)?;
+/// let mut reply = [0; 64];
+/// let handled = service.handle(now, &caller, &Facts::default(), writer.written(), &mut reply);
+/// assert_eq!(handled.outcome, Outcome::Reply { len: 28 });
+/// let seconds = 1_000_000_000_u32.to_be_bytes();
+/// assert_eq!(Reply::decode(&reply[..28])?.answer, Answer::Success(&seconds));
+/// # Ok::<(), oncrpc::xdr::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
+    pub(crate) interfaces: Interfaces,
+    pub(crate) statistics: Statistics,
+}
+
+impl Service {
+    /// Starts with the port mapper's own rows and nothing else.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let mut service = Self {
+            registry: Registry::default(),
+            interfaces: Interfaces::default(),
+            statistics: Statistics::default(),
+            settings,
+        };
+        service.list_ourselves();
+        service
+    }
+
+    /// Handles one message, without its record mark, and writes the reply into the lent buffer, whose length is the
+    /// most that may leave: [`Service::budget`] tells it.
+    ///
+    /// After [`Outcome::Need`] nothing has happened yet: call again with the same message and the answer in `facts`.
+    /// A message asks for each kind of fact at most once.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        facts: &Facts,
+        message: &[u8],
+        reply: &mut [u8],
+    ) -> Handled {
+        let mut why = Why { version: None, procedure: None, program: None, reason: Reason::NotACall };
+        if let Err(reason) = policy::admit(caller, &self.interfaces, message.len()) {
+            return Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
+        }
+        let writer = Writer::new(reply);
+        let call = match Call::decode(message) {
+            Ok(call) => call,
+            Err(CallError::NotACall) => return Handled { why, outcome: Outcome::Silent },
+            Err(CallError::RpcVersion { xid }) => {
+                let answer = Answer::RpcMismatch { low: 2, high: 2 };
+                return refuse(why, Reason::RpcMismatch, xid, answer, writer);
+            }
+            Err(CallError::Credential { xid }) => {
+                let answer = Answer::AuthError(AuthStatus::BadCredential);
+                return refuse(why, Reason::BadCredential, xid, answer, writer);
+            }
+            Err(CallError::Verifier { xid }) => {
+                let answer = Answer::AuthError(AuthStatus::BadVerifier);
+                return refuse(why, Reason::BadCredential, xid, answer, writer);
+            }
+        };
+        why.version = Some(call.version);
+        why.procedure = Some(call.procedure);
+        if let Err((reason, answer)) = admit_call(&call) {
+            return refuse(why, reason, call.xid, answer, writer);
+        }
+        let question = Ask { now, caller, facts, call: &call };
+        match call.version {
+            V2 => v2::handle(self, &question, why, writer),
+            _ => rpcb::handle(self, &question, why, writer),
+        }
+    }
+
+    /// The most bytes that may answer a message of this length from this caller.
+    #[must_use]
+    pub fn budget(&self, caller: &Caller, message_len: usize) -> Budget {
+        policy::budget(&self.settings.policy, caller, &self.interfaces, message_len)
+    }
+
+    /// Takes the host's interface table, at start and whenever it has changed.
+    pub fn set_interfaces(&mut self, interfaces: Interfaces) {
+        self.interfaces = interfaces;
+    }
+
+    /// Takes new rules; rows that are registered stay.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.settings.policy = policy;
+    }
+
+    /// The registry, for whoever shows or keeps it.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The netids, which give the rows' netids their names.
+    #[must_use]
+    pub fn netids(&self) -> &bind::Netids {
+        &self.settings.netids
+    }
+
+    /// Takes a row from a file, without asking who may register it. Refused, with `false`, are program 100000, an
+    /// address that does not parse, a row already there, and what is over the cap.
+    pub fn restore(&mut self, row: Row) -> bool {
+        let Some(family) = self.settings.netids.family(row.netid) else { return false };
+        let valid = row.program != bind::PROGRAM
+            && bind::UniversalAddress::parse(row.address.as_bytes(), family).is_some()
+            && self.registry.exact(row.program, row.version, row.netid).is_none()
+            && self.registry.len() < self.settings.caps.rows;
+        if valid {
+            self.registry.insert(row, family);
+        }
+        valid
+    }
+
+    fn list_ourselves(&mut self) {
+        let own = core::mem::take(&mut self.settings.own);
+        for OwnAddress { transport, address } in &own {
+            let netid = netid(*transport);
+            let Some(family) = self.settings.netids.family(netid) else { continue };
+            let in_version_2 = matches!(transport, Transport::Udp | Transport::Tcp);
+            for version in [V4, V3, V2].into_iter().filter(|version| *version != V2 || in_version_2) {
+                let row = Row {
+                    program: bind::PROGRAM,
+                    version,
+                    netid,
+                    address: address.clone(),
+                    owner: Owner::ROOT,
+                    namespace: self.settings.home,
+                };
+                self.registry.insert(row, family);
+            }
+        }
+        self.settings.own = own;
+    }
+}
+
+/// One call with everything that came with it.
+pub(crate) struct Ask<'a> {
+    pub(crate) now: Now,
+    pub(crate) caller: &'a Caller,
+    pub(crate) facts: &'a Facts,
+    pub(crate) call: &'a Call<'a>,
+}
+
+impl Ask<'_> {
+    /// The netid of the transport that the call arrived on.
+    pub(crate) fn netid(&self) -> Netid {
+        netid(self.caller.transport())
+    }
+}
+
+/// The netid of a transport of ours.
+pub(crate) fn netid(transport: Transport) -> Netid {
+    match transport {
+        Transport::Udp => Netid::UDP,
+        Transport::Tcp => Netid::TCP,
+        Transport::Udp6 => Netid::UDP6,
+        Transport::Tcp6 => Netid::TCP6,
+        Transport::Local => Netid::LOCAL,
+    }
+}
+
+/// Credentials first, then program, version and procedure.
+fn admit_call(call: &Call<'_>) -> Result<(), (Reason, Answer<'static>)> {
+    match call.credential.flavor {
+        flavor::NONE => {}
+        flavor::SYS => {
+            if AuthSys::from_body(call.credential.body).is_err() {
+                return Err((Reason::BadCredential, Answer::AuthError(AuthStatus::BadCredential)));
+            }
+        }
+        _ => return Err((Reason::RejectedCredential, Answer::AuthError(AuthStatus::RejectedCredential))),
+    }
+    if call.program != bind::PROGRAM {
+        return Err((Reason::ProgramUnavailable, Answer::ProgramUnavailable));
+    }
+    let (low, high) = (V2.0, V4.0);
+    if !matches!(call.version, V2 | V3 | V4) {
+        return Err((Reason::VersionMismatch, Answer::ProgramMismatch { low, high }));
+    }
+    Ok(())
+}
+
+/// An error for an answer: silence when not even that fits.
+pub(crate) fn refuse(
+    why: Why,
+    reason: Reason,
+    xid: Xid,
+    answer: Answer<'_>,
+    mut writer: Writer<'_>,
+) -> Handled {
+    writer.truncate(0);
+    let outcome = match (Reply { xid, answer }).encode(&mut writer) {
+        Ok(()) => Outcome::Reply { len: writer.len() },
+        Err(_) => Outcome::Silent,
+    };
+    Handled { why: Why { reason, ..why }, outcome }
+}
+
+impl Service {
+    /// Results for an answer. What does not fit is refused: callers who are not restricted are told that we cannot,
+    /// others that they may not.
+    pub(crate) fn answer(
+        &self,
+        ask: &Ask<'_>,
+        why: Why,
+        reason: Reason,
+        mut writer: Writer<'_>,
+        results: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
+    ) -> Handled {
+        let xid = ask.call.xid;
+        match Reply::encode_success(xid, &mut writer).and_then(|()| results(&mut writer)) {
+            Ok(()) => Handled { why: Why { reason, ..why }, outcome: Outcome::Reply { len: writer.len() } },
+            Err(_) => self.too_long(ask, why, writer),
+        }
+    }
+
+    /// The refusal of a reply that is longer than the lent buffer.
+    pub(crate) fn too_long(&self, ask: &Ask<'_>, why: Why, writer: Writer<'_>) -> Handled {
+        let answer = match policy::class_for_reading(ask.caller, &self.interfaces) {
+            Class::Datagram => Answer::AuthError(AuthStatus::TooWeak),
+            _ => Answer::SystemError,
+        };
+        refuse(why, Reason::ReplyTooLong, ask.call.xid, answer, writer)
+    }
+
+    /// Asks the access lists.
+    pub(crate) fn permit(&self, ask: &Ask<'_>, why: Why) -> Result<(), Reason> {
+        let Some(kind) = ProcedureKind::of(ask.call.version.0, ask.call.procedure.0) else {
+            return Err(Reason::ProcedureUnavailable);
+        };
+        policy::permit(&self.settings.policy, ask.caller, kind, why.program)
+    }
+
+    /// Counts a call: when it arrives, but SET and UNSET only when no fact is missing any more.
+    pub(crate) fn count(&mut self, version: Version, ask: &Ask<'_>) {
+        self.statistics.called(version, ask.call.procedure);
+    }
+}
