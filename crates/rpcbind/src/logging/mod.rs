@@ -1,0 +1,5 @@
+//! What the daemon says, and where it goes.
+
+mod escaped;
+
+pub use escaped::Escaped;
