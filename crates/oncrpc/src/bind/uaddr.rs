@@ -114,9 +114,10 @@ impl<'a> UniversalAddress<'a> {
     }
 }
 
-/// `/path` and `@name` take one byte of `sun_path` less or more alike: the end mark, or the leading NUL.
+/// A path may fill `sun_path` to its last byte, as Linux takes it; in the layout of an abstract name a NUL stands for
+/// the `@`.
 fn fits_path(text: &[u8]) -> bool {
-    text.len() < MAX_PATH && !text.contains(&0)
+    text.len() <= MAX_PATH && !text.contains(&0)
 }
 
 /// Splits `host.p1.p2`.
