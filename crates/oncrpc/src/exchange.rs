@@ -5,7 +5,10 @@ use crate::number::Xid;
 use crate::reply::Reply;
 use core::time::Duration;
 
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 /// When a call is sent again: after `first`, then after twice as long each time, `longest` at most, until `total`.
+/// Waits shorter than a millisecond are taken as one, so that a loop around the deadlines never spins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// The wait after the first sending.
@@ -42,8 +45,9 @@ impl Exchange {
     #[must_use]
     pub fn new(now: Duration, xid: Xid, schedule: Schedule) -> Self {
         let end = now.saturating_add(schedule.total);
-        let next = now.saturating_add(schedule.first).min(end);
-        Self { xid, wait: schedule.first, longest: schedule.longest, next, end }
+        let wait = schedule.first.max(SHORTEST_WAIT);
+        let next = now.saturating_add(wait).min(end);
+        Self { xid, wait, longest: schedule.longest.max(SHORTEST_WAIT), next, end }
     }
 
     /// When [`Exchange::step`] has to be called next.
