@@ -107,7 +107,8 @@ impl RecordReader {
         }
     }
 
-    /// Bytes held of a record that is not complete; 0 between two records.
+    /// Bytes held of a record that is not complete, its mark included while that is not complete; at least 1 once a
+    /// mark has been read, 0 between two records.
     #[must_use]
     pub fn held(&self) -> usize {
         let record = if self.returned { 0 } else { self.record.len() };
