@@ -19,6 +19,7 @@ pub mod namespace;
 pub mod process;
 pub mod skip;
 pub mod table;
+pub mod vectors;
 pub mod wait;
 
 pub use daemon::{Daemon, DaemonKind, Ready, Stopped};
