@@ -123,6 +123,27 @@ impl Namespace {
         })?
     }
 
+    /// The process of this name (its first 15 letters) inside, by its number as the test sees it.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn process_named(&self, name: &str) -> io::Result<Option<u32>> {
+        let inside = fs::read_link(format!("/proc/{}/ns/pid", self.pid))?;
+        let name: String = name.chars().take(15).collect();
+        for entry in fs::read_dir("/proc")? {
+            let path = entry?.path();
+            let Some(pid) = path.file_name().and_then(|number| number.to_str()?.parse().ok()) else {
+                continue;
+            };
+            // A process that has ended meanwhile is not the one.
+            let is_inside = fs::read_link(path.join("ns/pid")).is_ok_and(|link| link == inside);
+            if is_inside && fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name) {
+                return Ok(Some(pid));
+            }
+        }
+        Ok(None)
+    }
+
     fn on_a_thread<T: Send>(&self, processes_too: bool, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         let inside = || {
             self.enter(processes_too)?;
