@@ -1,0 +1,10 @@
+//! What only the kernel knows, asked over netlink sockets that are opened at start, before confinement:
+//! the host's interfaces, followed by events, and the owners of sockets, asked for SET and UNSET only.
+//! No look-up ever waits for either.
+
+pub mod interfaces;
+pub mod sock_diag;
+mod socket;
+
+pub use interfaces::InterfaceMonitor;
+pub use sock_diag::SockDiag;
