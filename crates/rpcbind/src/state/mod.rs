@@ -1,0 +1,7 @@
+//! What outlives the process: the journal of every accepted change.
+
+pub mod directory;
+pub mod format;
+pub mod journal;
+#[cfg(test)]
+mod tests;
