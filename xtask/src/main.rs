@@ -1,2 +1,46 @@
-//! Placeholder.
-fn main() {}
+//! The project's own commands. `cargo xtask` alone lists them.
+
+mod ci;
+mod command;
+mod fuzz;
+mod packages;
+mod purity;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [cargo test's arguments]          install what the tests talk to, then run them all
+  ci [--skip STEP]... [--only STEP]...   everything that is checked before a change is taken
+  purity                                 prove that the pure crates need no standard library
+  fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
+  packages                               install the Debian packages that the tests talk to
+
+The steps of ci, in their order:";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match name.as_deref() {
+        Some("test") => test::run(&rest),
+        Some("ci") => ci::run(&rest),
+        Some("purity") => purity::run(),
+        Some("fuzz") => fuzz::run(&rest),
+        Some("packages") => packages::install(),
+        _ => {
+            eprintln!("{USAGE} {}", ci::names());
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
