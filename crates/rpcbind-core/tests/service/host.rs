@@ -1,0 +1,188 @@
+//! A port mapper with the kernel that answers its questions, as the daemon's loop drives it.
+
+use crate::callers::{HOME, interfaces};
+use crate::calls::XID;
+use core::time::Duration;
+use oncrpc::{Answer, AuthStatus, Reply};
+use rpcbind_core::caller::{Caller, Now, Transport};
+use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
+use rpcbind_core::outcome::{Change, Outcome, Reason, Refusal, Why};
+use rpcbind_core::settings::{OwnAddress, Policy};
+use rpcbind_core::{Service, Settings};
+
+/// Tables longer than this are not compared before and after each question.
+const COMPARED_ROWS: usize = 100;
+
+pub(crate) struct Host {
+    pub(crate) service: Service,
+    /// What sock_diag says about the socket at the caller's end.
+    pub(crate) owner: OwnerFact,
+    /// What sock_diag says about the address of a row.
+    pub(crate) bound: BoundFact,
+    pub(crate) unix_seconds: u32,
+}
+
+/// How a message ended, with the questions that were asked on the way.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) why: Why,
+    pub(crate) questions: Vec<Question>,
+    pub(crate) change: Option<Change>,
+    /// Nothing left when `None`.
+    pub(crate) reply: Option<Vec<u8>>,
+}
+
+/// Settings with the rows of Debian's daemon.
+pub(crate) fn settings() -> Settings {
+    let own = |transport, address: &str| OwnAddress { transport, address: address.into() };
+    Settings {
+        home: HOME,
+        own: vec![
+            own(Transport::Tcp6, "::.0.111"),
+            own(Transport::Udp6, "::.0.111"),
+            own(Transport::Tcp, "0.0.0.0.0.111"),
+            own(Transport::Udp, "0.0.0.0.0.111"),
+            own(Transport::Local, "/run/rpcbind.sock"),
+        ],
+        ..Settings::default()
+    }
+}
+
+/// A socket that sock_diag can find nothing wrong with.
+pub(crate) fn socket(uid: u32, port: u16) -> Socket {
+    Socket { uid, inode: 4_711, established: true, port, ours: false }
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        Self::with(settings())
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let mut service = Service::new(settings);
+        service.set_interfaces(interfaces());
+        Self { service, owner: OwnerFact::Unknown, bound: BoundFact::Unknown, unix_seconds: 1_700_000_000 }
+    }
+
+    pub(crate) fn with_policy(policy: Policy) -> Self {
+        Self::with(Settings { policy, ..settings() })
+    }
+
+    /// Sends a message and answers what is asked about it. The lent buffer is as long as the budget says.
+    pub(crate) fn send(&mut self, caller: &Caller, message: &[u8]) -> Ended {
+        let room = self.service.budget(caller, message.len()).bytes();
+        self.send_with_room(caller, message, room)
+    }
+
+    /// As [`Host::send`], with a buffer of this length.
+    pub(crate) fn send_with_room(&mut self, caller: &Caller, message: &[u8], room: usize) -> Ended {
+        let now = Now { monotonic: Duration::ZERO, unix_seconds: self.unix_seconds };
+        let mut buffer = vec![0xee; room];
+        let (mut facts, mut questions) = (Facts::default(), Vec::new());
+        loop {
+            let before = self.snapshot();
+            let handled = self.service.handle(now, caller, &facts, message, &mut buffer);
+            let (reply, change) = match handled.outcome {
+                Outcome::Silent => (None, None),
+                Outcome::Reply { len } => (Some(buffer[..len].to_vec()), None),
+                Outcome::Table { len, body } => {
+                    assert!(!matches!(caller, Caller::Datagram(_)), "a table as a datagram");
+                    (Some([&buffer[..len], &body[..]].concat()), None)
+                }
+                Outcome::Commit { len, change } => (Some(buffer[..len].to_vec()), Some(change)),
+                Outcome::Need(question) => {
+                    assert_eq!(handled.why.reason, Reason::Pending);
+                    assert_eq!(before, self.snapshot(), "something happened although a fact is missing");
+                    match &question {
+                        Question::Owner { .. } => {
+                            assert_eq!(facts.owner.replace(self.owner.clone()), None, "asked twice");
+                        }
+                        Question::Bound { .. } => {
+                            assert_eq!(facts.bound.replace(self.bound), None, "asked twice");
+                        }
+                    }
+                    questions.push(question);
+                    continue;
+                }
+            };
+            assert_ne!(handled.why.reason, Reason::Pending);
+            return Ended { why: handled.why, questions, change, reply };
+        }
+    }
+
+    /// Everything that the port mapper knows.
+    fn snapshot(&self) -> Option<String> {
+        (self.service.registry().len() <= COMPARED_ROWS).then(|| format!("{:?}", self.service))
+    }
+
+    /// The rows that are not the port mapper's own: program, version, netid, address, owner.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let rows = self.service.registry().rows().filter(|row| row.program != oncrpc::bind::PROGRAM);
+        rows.map(|row| {
+            let netid = self.service.netids().name(row.netid);
+            format!("{} {} {netid} {} {:?}", row.program, row.version, row.address, row.owner)
+        })
+        .collect()
+    }
+}
+
+impl Ended {
+    /// The results of an accepted call.
+    #[track_caller]
+    pub(crate) fn results(&self) -> &[u8] {
+        match self.answer() {
+            Some(Answer::Success(results)) => results,
+            other => panic!("{other:?} for {:?}", self.why),
+        }
+    }
+
+    /// The answer, checked for its xid; `None` is silence.
+    #[track_caller]
+    pub(crate) fn answer(&self) -> Option<Answer<'_>> {
+        let reply = Reply::decode(self.reply.as_deref()?).unwrap();
+        assert_eq!(reply.xid, XID);
+        Some(reply.answer)
+    }
+
+    /// SET and UNSET: TRUE, and a change to keep.
+    #[track_caller]
+    pub(crate) fn is_true(&self) -> bool {
+        let value = match self.results() {
+            [0, 0, 0, value @ (0 | 1)] => *value == 1,
+            other => panic!("{other:?} is not a boolean"),
+        };
+        assert_eq!(value, self.change.is_some(), "TRUE is always a commit, and FALSE never");
+        assert_eq!(value, self.why.reason == Reason::Changed);
+        value
+    }
+
+    /// SET and UNSET: FALSE, for this reason.
+    #[track_caller]
+    pub(crate) fn is_refused(&self, refusal: Refusal) {
+        assert!(!self.is_true(), "TRUE where {refusal:?} was due");
+        assert_eq!(self.why.reason, Reason::Refused(refusal));
+    }
+
+    /// AUTH_TOOWEAK, for this reason.
+    #[track_caller]
+    pub(crate) fn is_too_weak(&self, reason: Reason) {
+        assert_eq!(self.answer(), Some(Answer::AuthError(AuthStatus::TooWeak)));
+        assert_eq!(self.why.reason, reason);
+        assert_eq!(self.reply.as_ref().map(Vec::len), Some(20));
+    }
+
+    /// A number as the only result.
+    #[track_caller]
+    pub(crate) fn number(&self) -> u32 {
+        u32::from_be_bytes(self.results().try_into().unwrap())
+    }
+
+    /// A string as the only result.
+    #[track_caller]
+    pub(crate) fn text(&self) -> String {
+        let mut reader = oncrpc::xdr::Reader::new(self.results());
+        let text = reader.opaque(9_000).unwrap();
+        reader.finish().unwrap();
+        String::from_utf8(text.to_vec()).unwrap()
+    }
+}

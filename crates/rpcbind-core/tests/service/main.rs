@@ -1,0 +1,11 @@
+//! What program 100000 promises, one file for each subject.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share is test code too")]
+
+mod callers;
+mod calls;
+mod caps;
+mod host;
+mod namespaces;
+mod owners;
+mod set;
+mod unset;
