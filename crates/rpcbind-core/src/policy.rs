@@ -265,8 +265,8 @@ pub(crate) fn may_change(home: Namespace, who: Identity, row: &Row) -> bool {
 
 /// Whether somebody who may change a row may give it another address although its service is not known to be dead.
 pub(crate) fn may_take_over(home: Namespace, who: Identity, row: &Row) -> bool {
-    (row.owner == Owner::Unknown && who.owner != Owner::Unknown)
-        || (is_home_root(home, who) && row.owner != Owner::ROOT)
+    let is_own = who.owner == row.owner && who.namespace == row.namespace;
+    (row.owner == Owner::Unknown && who.owner != Owner::Unknown) || (is_home_root(home, who) && !is_own)
 }
 
 fn is_home_root(home: Namespace, who: Identity) -> bool {

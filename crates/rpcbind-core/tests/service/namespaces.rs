@@ -133,3 +133,16 @@ fn rows_of_unknown_are_homes_to_remove() {
     assert!(host.send(&unix(0), &unset(PROGRAM, 1, "")).is_true());
     assert_eq!(host.rows(), [""; 0]);
 }
+
+#[test]
+fn homes_root_takes_over_rows_of_every_namespace_without_a_question() {
+    for registrar in [unix_elsewhere(0), unix_elsewhere(USER)] {
+        let mut host = Host::new();
+        host.bound = BoundFact::Bound;
+        assert!(host.send(&registrar, &set(PROGRAM, 1, "udp", "0.0.0.0.8.8")).is_true());
+        let ended = host.send(&unix(0), &set(PROGRAM, 1, "udp", "0.0.0.0.8.9"));
+        assert!(ended.is_true());
+        assert_eq!(ended.questions, []);
+        assert_eq!(host.rows(), ["200001 1 udp 0.0.0.0.8.9 Uid(0)"]);
+    }
+}
