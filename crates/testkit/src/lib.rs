@@ -17,6 +17,7 @@
 pub mod daemon;
 pub mod namespace;
 pub mod process;
+pub mod programs;
 pub mod services;
 pub mod skip;
 pub mod table;

@@ -1,0 +1,119 @@
+//! The C programs of `c/`, compiled once per test process: what old and new C clients of the port mapper do, one
+//! line a step, so that two port mappers can be compared by text.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::daemon::{Daemon, DaemonKind};
+use crate::namespace::Namespace;
+
+/// What [`tirpc_steps`] prints with a port mapper that behaves as the C daemon does.
+pub const TIRPC_STEPS: &str = include_str!("../c/tirpc_peer.expected");
+
+/// What [`v2_steps`] prints, after the line that names the source port.
+pub const V2_STEPS: &str = include_str!("../c/v2_peer.expected");
+
+/// The compiler that the tests need.
+pub const COMPILER: &str = "/usr/bin/cc";
+
+/// The header that shows that libtirpc can be compiled against.
+pub const TIRPC_HEADER: &str = "/usr/include/tirpc/rpc/rpc.h";
+
+/// Puts the libtirpc service and client into the namespace; answers its path there.
+///
+/// # Errors
+/// The compiler's words, or the file system's.
+pub fn tirpc_peer(home: &Namespace) -> io::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    install(home, &BUILT, "tirpc_peer")
+}
+
+/// Puts the program that speaks version 2 by hand into the namespace; answers its path there.
+///
+/// # Errors
+/// As [`tirpc_peer`].
+pub fn v2_peer(home: &Namespace) -> io::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    install(home, &BUILT, "v2_peer")
+}
+
+/// Runs all steps of the libtirpc program in a namespace of its own against `kind`; answers its output, which is
+/// [`TIRPC_STEPS`] when all is well.
+///
+/// # Errors
+/// Something could not be compiled or started, or the program failed.
+pub fn tirpc_steps(kind: &DaemonKind) -> io::Result<String> {
+    let home = Namespace::new()?;
+    let program = tirpc_peer(&home)?;
+    let _daemon = Daemon::start(&home, kind)?;
+    home.expect(&program.to_string_lossy(), &[])
+}
+
+/// Runs all steps of the version 2 program against `kind`, as this user; answers its output, which is a line that
+/// names the source port as `reserved` or `ordinary` and then [`V2_STEPS`] when all is well.
+///
+/// # Errors
+/// As [`tirpc_steps`].
+pub fn v2_steps(kind: &DaemonKind, uid: u32) -> io::Result<String> {
+    let home = Namespace::new()?;
+    let program = v2_peer(&home)?;
+    let _daemon = Daemon::start(&home, kind)?;
+    run_as(&home, uid, &program, &[])
+}
+
+/// Registers one row by libtirpc, over the unix socket, as this user: `netid`, program, version, address.
+///
+/// # Errors
+/// The port mapper answered FALSE, or the program could not be compiled or started.
+pub fn register(home: &Namespace, uid: u32, netid: &str, row: (u32, u32), address: &str) -> io::Result<()> {
+    let (program, version) = (row.0.to_string(), row.1.to_string());
+    run_as(home, uid, &tirpc_peer(home)?, &["set", netid, &program, &version, address]).map(|_| ())
+}
+
+/// Runs a program as a user (and the group of that number) inside and wants it to succeed; answers its output.
+///
+/// # Errors
+/// It could not be started, or failed: with what it wrote.
+pub fn run_as(home: &Namespace, uid: u32, program: &Path, arguments: &[&str]) -> io::Result<String> {
+    let finished = home.run(Command::new(program).args(arguments).uid(uid).gid(uid))?;
+    if finished.status.success() {
+        return Ok(finished.stdout);
+    }
+    Err(io::Error::other(format!("{} {}: {finished:?}", program.display(), arguments.join(" "))))
+}
+
+/// Any user may run what lies in the namespace's `/run`; the build's own directory may be closed to most.
+fn install(home: &Namespace, once: &OnceLock<Result<PathBuf, String>>, name: &str) -> io::Result<PathBuf> {
+    let built = once.get_or_init(|| compile(name).map_err(|error| error.to_string()));
+    let built = built.clone().map_err(io::Error::other)?;
+    let place = Path::new("/run/testkit").join(name);
+    // By another process: a file that this one has open for writing could not be run, should a thread fork now.
+    home.expect("install", &["-D", &built.to_string_lossy(), &place.to_string_lossy()])?;
+    Ok(place)
+}
+
+/// Beside the test's own binary; renamed into place, since other test processes do the same.
+fn compile(name: &str) -> io::Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c").join(name).with_extension("c");
+    let binary = std::env::current_exe()?;
+    let target = binary.with_file_name(format!("testkit-{name}"));
+    let fresh = binary.with_file_name(format!("testkit-{name}.{}", std::process::id()));
+    let output = Command::new(COMPILER)
+        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-I/usr/include/tirpc", "-o"])
+        .arg(&fresh)
+        .arg(&source)
+        .arg("-ltirpc")
+        .output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!(
+            "{}: {}",
+            source.display(),
+            String::from_utf8_lossy(&output.stderr)
+        )));
+    }
+    std::fs::rename(&fresh, &target)?;
+    Ok(target)
+}
