@@ -10,3 +10,4 @@ mod netids;
 mod oracle;
 mod records;
 mod sockaddrs;
+mod vectors;
