@@ -172,9 +172,9 @@ fn may_replace(service: &Service, ask: &Ask<'_>, who: Identity, entry: &Entry) -
     }
 }
 
-/// Room for one more row, not counting the one that it takes the place of.
+/// Room for one more row. One that takes the place of another needs none in the table, only among its owner's.
 fn room(service: &Service, who: Identity, replaced: Option<Owner>) -> Result<(), Refusal> {
-    let rows = service.registry.len().saturating_sub(usize::from(replaced.is_some()));
+    let rows = if replaced.is_some() { 0 } else { service.registry.len() };
     let owned = service.registry.owned_by(who.owner).saturating_sub(usize::from(replaced == Some(who.owner)));
     policy::has_room(service.settings.caps, who.owner, rows, owned)
 }

@@ -87,3 +87,17 @@ fn what_is_taken_over_from_another_counts_for_whoever_took_it() {
     assert!(host.send(&unix(USER), &unset(PROGRAM, 0, "")).is_true());
     assert!(host.send(&unix(USER), &set(PROGRAM + 1, 1, "udp", "0.0.0.0.8.9")).is_true());
 }
+
+#[test]
+fn a_row_that_takes_the_place_of_another_needs_no_room() {
+    // The table is full to the last row, root's share included.
+    let mut host = small(50, 10, 5);
+    host.bound = BoundFact::Free;
+    fill(&mut host, &unix(USER), PROGRAM);
+    fill(&mut host, &unix(0), PROGRAM + 1);
+    assert_eq!(host.service.registry().len(), 50);
+    assert!(host.send(&unix(USER), &set(PROGRAM, 3, "udp", "0.0.0.0.8.9")).is_true());
+    assert!(host.send(&unix(0), &set(PROGRAM, 4, "udp", "0.0.0.0.8.9")).is_true());
+    assert!(host.send(&unix(0), &set(PROGRAM + 1, 4, "udp", "0.0.0.0.8.9")).is_true());
+    assert_eq!(host.service.registry().len(), 50);
+}
