@@ -30,16 +30,16 @@ pub(crate) fn mapping(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Wr
         return garbage(ask, why, writer);
     };
     let why = Why { program: Some(wanted.program), ..why };
-    let verdict = admit(service, ask, why).and_then(|class| {
+    let verdict = admit(service, ask, why).and_then(|who| {
         if ask.call.procedure == bind::UNSET {
             let both = |netid| matches!(netid, Netid::UDP | Netid::TCP);
-            return unset(service, ask, class, wanted.program, wanted.version, both);
+            return unset(service, who, wanted.program, wanted.version, both);
         }
         let netid = netid_of(wanted.protocol).ok_or(Verdict::False(Refusal::Netid))?;
         let port = u16::try_from(wanted.port).map_err(|_| Verdict::False(Refusal::Address))?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
         let address = UniversalAddress::Inet(any).text();
-        set(service, ask, class, wanted.program, wanted.version, netid, &address)
+        set(service, ask, who, wanted.program, wanted.version, netid, &address)
     });
     conclude(service, ask, why, writer, verdict)
 }
@@ -51,13 +51,11 @@ pub(crate) fn rpcb(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Write
         return garbage(ask, why, writer);
     };
     let why = Why { program: Some(wanted.program), ..why };
-    let verdict = admit(service, ask, why).and_then(|class| {
+    let verdict = admit(service, ask, why).and_then(|who| {
         let named = service.settings.netids.find(wanted.netid);
         if ask.call.procedure == bind::UNSET {
             let all = wanted.netid.is_empty();
-            return unset(service, ask, class, wanted.program, wanted.version, |netid| {
-                all || named == Some(netid)
-            });
+            return unset(service, who, wanted.program, wanted.version, |netid| all || named == Some(netid));
         }
         let netid = named.ok_or(Verdict::False(Refusal::Netid))?;
         if wanted.address.len() > AddressText::CAPACITY {
@@ -65,20 +63,21 @@ pub(crate) fn rpcb(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Write
         }
         let mut address = AddressText::new();
         address.push(wanted.address);
-        set(service, ask, class, wanted.program, wanted.version, netid, &address)
+        set(service, ask, who, wanted.program, wanted.version, netid, &address)
     });
     conclude(service, ask, why, writer, verdict)
 }
 
-/// Access lists, then the caller's class, then the program that nobody may touch.
-fn admit(service: &mut Service, ask: &Ask<'_>, why: Why) -> Result<Class, Verdict> {
+/// Access lists, then who is calling, then the program that nobody may touch. A stranger learns nothing but that.
+fn admit(service: &Service, ask: &Ask<'_>, why: Why) -> Result<Identity, Verdict> {
     service.permit(ask, why).map_err(Verdict::Denied)?;
     let class = policy::class_for_writing(ask.caller, &service.interfaces);
     policy::may_write(&service.settings.policy, class).map_err(Verdict::Denied)?;
+    let who = identify(service, ask, class)?;
     if why.program == Some(bind::PROGRAM) {
         return Err(Verdict::False(Refusal::PortMapper));
     }
-    Ok(class)
+    Ok(who)
 }
 
 /// Who is calling; asks the kernel when the class does not say.
@@ -104,7 +103,7 @@ fn identify(service: &Service, ask: &Ask<'_>, class: Class) -> Result<Identity, 
 fn set(
     service: &mut Service,
     ask: &Ask<'_>,
-    class: Class,
+    who: Identity,
     program: Program,
     version: Version,
     netid: Netid,
@@ -115,7 +114,6 @@ fn set(
     if existing.is_some_and(|entry| is_same(entry, &address, socket)) {
         return Ok(Change::default());
     }
-    let who = identify(service, ask, class)?;
     let home = service.settings.home;
     policy::may_register(&service.settings.policy, home, who, program, socket, &service.interfaces)
         .map_err(Verdict::False)?;
@@ -181,21 +179,15 @@ fn room(service: &Service, who: Identity, replaced: Option<Owner>) -> Result<(),
 
 fn unset(
     service: &mut Service,
-    ask: &Ask<'_>,
-    class: Class,
+    who: Identity,
     program: Program,
     version: Version,
     matches: impl Fn(Netid) -> bool,
 ) -> Result<Change, Verdict> {
     let home = service.settings.home;
     let rows = service.registry.on_all_netids(program, version);
-    let mut rows: Vec<&Row> =
-        rows.into_iter().map(|entry| &entry.row).filter(|row| matches(row.netid)).collect();
-    if rows.is_empty() {
-        return Ok(Change::default());
-    }
-    let who = identify(service, ask, class)?;
-    rows.retain(|row| policy::concerns(home, who, row));
+    let mut rows: Vec<&Row> = rows.into_iter().map(|entry| &entry.row).collect();
+    rows.retain(|row| matches(row.netid) && policy::concerns(home, who, row));
     if !rows.iter().all(|row| policy::may_change(home, who, row)) {
         return Err(Verdict::False(Refusal::NotOwner));
     }

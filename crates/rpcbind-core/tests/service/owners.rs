@@ -214,3 +214,30 @@ fn what_loopback_owners_may_do_is_what_their_uid_may() {
         }
     }
 }
+
+#[test]
+fn a_connection_whose_other_end_is_not_here_is_not_local() {
+    for port in [600, 40_000] {
+        let mut host = Host::new();
+        assert!(host.send(&unix(USER), &set(PROGRAM, 1, "udp", "0.0.0.0.8.8")).is_true());
+        host.owner = OwnerFact::Sockets(Vec::new());
+        host.bound = BoundFact::Free;
+        let caller = loopback_tcp(port);
+        // Nothing is told about the table either: not what is there, what is absent, or what is wrong.
+        for message in [
+            set(PROGRAM, 2, "udp", "0.0.0.0.8.8"),
+            set(PROGRAM, 1, "udp", "0.0.0.0.8.8"),
+            set(PROGRAM, 1, "udp", "0.0.0.0.8.9"),
+            set(PROGRAM, 1, "foo", "bar"),
+            set(100_000, 1, "udp", "0.0.0.0.8.8"),
+            unset(PROGRAM, 1, ""),
+            unset(PROGRAM, 9, ""),
+            unset(100_000, 2, ""),
+        ] {
+            host.send(&caller, &message).is_too_weak(Reason::NotLocal);
+        }
+        assert_eq!(host.rows().len(), 1);
+        let insecure = Policy { insecure: true, ..Policy::default() };
+        assert_eq!(owner_by(&insecure, &caller, OwnerFact::Sockets(Vec::new())), Owner::Unknown);
+    }
+}
