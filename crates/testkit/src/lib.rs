@@ -15,6 +15,7 @@
 //! ```
 
 pub mod daemon;
+pub mod differential;
 pub mod namespace;
 pub mod process;
 pub mod programs;

@@ -16,7 +16,8 @@ const CROWD: u32 = 460;
 /// The calls of one episode, which starts with an empty table. Every eleventh seed makes a crowded one.
 #[must_use]
 pub fn episode(seed: u64, length: usize) -> Vec<Case> {
-    let mut generator = Generator { random: Random::new(seed), datagrams: [STRANGERS_DATAGRAMS; 2], last: false };
+    let mut generator =
+        Generator { random: Random::new(seed), datagrams: [STRANGERS_DATAGRAMS; 2], last: false };
     let mut cases = Vec::new();
     let crowded = seed % 11 == 3;
     if crowded {
@@ -39,7 +40,7 @@ pub fn episode(seed: u64, length: usize) -> Vec<Case> {
 }
 
 fn one_of_the_crowd(number: u32) -> Case {
-    let protocol = if number % 2 == 0 { 6 } else { 17 };
+    let protocol = if number.is_multiple_of(2) { 6 } else { 17 };
     let mapping = Arguments::Mapping { program: 300_000 + number, version: 1, protocol, port: 1025 };
     Case::new(Caller::ROOT, 2, 1, mapping)
 }
@@ -140,7 +141,7 @@ impl Generator {
         match (version, procedure) {
             (2, 1..=3) => self.mapping(),
             (_, 5 | 10) => self.remote(),
-            (2 | 3 | 4, 0 | 4 | 6 | 12) => Arguments::Void,
+            (2..=4, 0 | 4 | 6 | 12) => Arguments::Void,
             (_, 7) => Arguments::Text(values::any_address(&mut self.random)),
             (_, 8) => values::netbuf(&mut self.random),
             (3 | 4, 1 | 2) => self.row(),

@@ -25,6 +25,31 @@ pub enum Seen {
     Statistics(Box<Statistics>),
 }
 
+impl Seen {
+    /// The kind of answer, for counting.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let Self::Reply(reply) = self else {
+            return match self {
+                Self::Silence => "silence",
+                Self::Closed => "closed connection",
+                Self::Statistics(_) | Self::Reply(_) => "SUCCESS",
+            };
+        };
+        match Reply::decode(reply).map(|reply| reply.answer) {
+            Ok(Answer::Success(_)) => "SUCCESS",
+            Ok(Answer::ProgramUnavailable) => "PROG_UNAVAIL",
+            Ok(Answer::ProgramMismatch { .. }) => "PROG_MISMATCH",
+            Ok(Answer::ProcedureUnavailable) => "PROC_UNAVAIL",
+            Ok(Answer::GarbageArguments) => "GARBAGE_ARGS",
+            Ok(Answer::SystemError) => "SYSTEM_ERR",
+            Ok(Answer::RpcMismatch { .. }) => "RPC_MISMATCH",
+            Ok(Answer::AuthError(_)) => "AUTH_ERROR",
+            Err(_) => "not a reply",
+        }
+    }
+}
+
 /// The three tables of GETSTAT.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Statistics {
@@ -67,7 +92,7 @@ pub struct Remote {
 
 /// The TRUEs that one side has answered, by version.
 #[derive(Debug, Clone, Default)]
-pub struct Ledger {
+pub(super) struct Ledger {
     set: [i32; 3],
     unset: [i32; 3],
 }
@@ -77,7 +102,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The reply is not one: in words.
-    pub fn normalise(&mut self, case: &Case, seen: Seen) -> Result<Seen, String> {
+    pub(super) fn normalise(&mut self, case: &Case, seen: Seen) -> Result<Seen, String> {
         let Seen::Reply(bytes) = &seen else { return Ok(seen) };
         let reply = Reply::decode(bytes).map_err(|error| format!("not a reply: {error:?}: {bytes:02x?}"))?;
         let Answer::Success(results) = reply.answer else { return Ok(seen) };
@@ -85,15 +110,17 @@ impl Ledger {
             return Ok(Seen::Reply(without_time(bytes, results)));
         }
         if case.is(&[4], 12) {
-            let statistics = self.statistics(results).map_err(|error| format!("not statistics: {error:?}"))?;
+            let statistics =
+                self.statistics(results).map_err(|error| format!("not statistics: {error:?}"))?;
             return Ok(Seen::Statistics(Box::new(statistics)));
         }
         let table = usize::try_from(case.header.version.wrapping_sub(2)).unwrap_or(usize::MAX);
         let counts = if case.is_set() { &mut self.set } else { &mut self.unset };
-        if (case.is_set() || case.is_unset()) && results == [0, 0, 0, 1] {
-            if let Some(count) = counts.get_mut(table) {
-                *count += 1;
-            }
+        if (case.is_set() || case.is_unset())
+            && results == [0, 0, 0, 1]
+            && let Some(count) = counts.get_mut(table)
+        {
+            *count += 1;
         }
         Ok(seen)
     }

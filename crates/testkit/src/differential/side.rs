@@ -150,9 +150,9 @@ impl Side {
         if !self.channels.contains_key(&caller) {
             let port = &mut self.privileged_port;
             let from = if caller.is_stranger() { &self.away } else { &self.home };
-            let socket = from.within(|| open(caller, port))?.map_err(|error| {
-                io::Error::new(error.kind(), format!("{caller}: {error}"))
-            })?;
+            let socket = from
+                .within(|| open(caller, port))?
+                .map_err(|error| io::Error::new(error.kind(), format!("{caller}: {error}")))?;
             socket.set_read_timeout(Some(DEADLINE))?;
             self.channels.insert(caller, socket);
         }

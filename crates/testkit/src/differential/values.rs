@@ -17,14 +17,25 @@ pub(super) fn port(random: &mut Random) -> u16 {
 pub(super) fn netid_and_address(random: &mut Random) -> (Vec<u8>, Vec<u8>) {
     let family = random.below(100);
     let (netid, address) = match family {
-        0..46 => (random.pick(&["udp", "tcp", "udp", "tcp", "udp", "tcp", "UDP", "Tcp", "sctp", "rawip"]), inet(random)),
+        0..46 => (
+            random.pick(&["udp", "tcp", "udp", "tcp", "udp", "tcp", "UDP", "Tcp", "sctp", "rawip"]),
+            inet(random),
+        ),
         46..76 => (random.pick(&["udp6", "tcp6", "udp6", "tcp6", "UDP6", "sctp6"]), inet6(random)),
         76..86 => (random.pick(&["local", "local", "unix", "ticlts", "ticots", "ticotsord"]), local(random)),
         86..92 => ("", inet(random)),
         92..94 => (random.pick(&["rdma", "dccp", "rdma6"]), inet(random)),
         _ => {
             let hostile = random.pick(&[
-                &b"foo"[..], b"udp ", b" tcp", b"udp\0", b"\0", b"\x1b[31m", b"\xff\xfe", b"udp7", b"inet",
+                &b"foo"[..],
+                b"udp ",
+                b" tcp",
+                b"udp\0",
+                b"\0",
+                b"\x1b[31m",
+                b"\xff\xfe",
+                b"udp7",
+                b"inet",
             ]);
             return (hostile.to_vec(), any_address(random));
         }
@@ -142,14 +153,21 @@ pub(super) fn hint(random: &mut Random) -> Vec<u8> {
 pub(super) fn netbuf(random: &mut Random) -> Arguments {
     // Family in host order, port and address in network order.
     let inet = [&2_u16.to_ne_bytes()[..], &[4, 1, 10, 9, 8, 7], &[0; 8]].concat();
-    let mut inet6 = [&10_u16.to_ne_bytes()[..], &[4, 1, 0, 0, 0, 0], &[0xfd, 0], &[0; 13], &[7], &[0; 4]].concat();
+    let mut inet6 =
+        [&10_u16.to_ne_bytes()[..], &[4, 1, 0, 0, 0, 0], &[0xfd, 0], &[0; 13], &[7], &[0; 4]].concat();
     let link_local = random.percent(20);
     if link_local {
         inet6[8..10].copy_from_slice(&[0xfe, 0x80]);
         inet6[24..28].copy_from_slice(&1_u32.to_ne_bytes());
     }
     let mut unix = 1_u16.to_ne_bytes().to_vec();
-    unix.extend_from_slice(random.pick(&[&b"/run/x.sock\0"[..], b"/run/x.sock", b"\0name", b"", b"\xff\x01/"]));
+    unix.extend_from_slice(random.pick(&[
+        &b"/run/x.sock\0"[..],
+        b"/run/x.sock",
+        b"\0name",
+        b"",
+        b"\xff\x01/",
+    ]));
     let mut bytes = match random.below(10) {
         0..5 => inet,
         5..8 => inet6,

@@ -31,7 +31,7 @@ impl Bytes {
 
 /// The message of a case under this xid, without its record mark.
 #[must_use]
-pub fn message(case: &Case, xid: u32) -> Vec<u8> {
+pub(super) fn message(case: &Case, xid: u32) -> Vec<u8> {
     let mut bytes = Bytes::default();
     let header = case.header;
     bytes.words(&[xid, header.message_type, header.rpc_version]);
@@ -89,7 +89,7 @@ fn arguments(bytes: &mut Bytes, arguments: &Arguments) {
 /// silence. On streams a program that nobody has, which no port mapper counts; in datagrams NULL of version 2, since
 /// errors to strangers are few.
 #[must_use]
-pub fn probe(xid: u32, datagram: bool) -> Vec<u8> {
+pub(super) fn probe(xid: u32, datagram: bool) -> Vec<u8> {
     let program = if datagram { 100_000 } else { 0x2f00_0001 };
     let mut bytes = Bytes::default();
     bytes.words(&[xid, 0, 2, program, 2, 0, 0, 0, 0, 0]);
@@ -98,7 +98,7 @@ pub fn probe(xid: u32, datagram: bool) -> Vec<u8> {
 
 /// One record of one fragment.
 #[must_use]
-pub fn record(message: &[u8]) -> Vec<u8> {
+pub(super) fn record(message: &[u8]) -> Vec<u8> {
     fragment(message, true)
 }
 
@@ -111,7 +111,7 @@ fn fragment(bytes: &[u8], last: bool) -> Vec<u8> {
 
 /// What is written to a stream for a message, write by write.
 #[must_use]
-pub fn writes(message: &[u8], framing: Framing, fragments: bool) -> Vec<Vec<u8>> {
+pub(super) fn writes(message: &[u8], framing: Framing, fragments: bool) -> Vec<Vec<u8>> {
     match framing {
         Framing::Writes(count) => pieces(&record(message), count),
         Framing::Fragments(count) if fragments => {

@@ -91,14 +91,17 @@ impl fmt::Display for Listed<'_> {
                 write!(f, "({program}, {version}, protocol {protocol}, port {port})")
             }
             Arguments::Rpcb(rpcb) => {
-                let [netid, address, owner] = [&rpcb.netid, &rpcb.address, &rpcb.owner].map(|text| quoted(text));
+                let [netid, address, owner] =
+                    [&rpcb.netid, &rpcb.address, &rpcb.owner].map(|text| quoted(text));
                 write!(f, "({}, {}, {netid}, {address}, {owner})", rpcb.program, rpcb.version)
             }
             Arguments::Remote { program, version, procedure, length } => {
                 write!(f, "({program}, {version}, procedure {procedure}, {length} bytes)")
             }
             Arguments::Text(text) => write!(f, "({})", quoted(text)),
-            Arguments::Netbuf { max_len, bytes } => write!(f, "({max_len}, {} bytes {bytes:02x?})", bytes.len()),
+            Arguments::Netbuf { max_len, bytes } => {
+                write!(f, "({max_len}, {} bytes {bytes:02x?})", bytes.len())
+            }
         }
     }
 }
@@ -108,7 +111,9 @@ impl fmt::Display for Listed<'_> {
 pub fn quoted(text: &[u8]) -> String {
     const SHOWN: usize = 60;
     match text.get(..SHOWN) {
-        Some(start) if text.len() > SHOWN => format!("\"{}\"... of {} bytes", start.escape_ascii(), text.len()),
+        Some(start) if text.len() > SHOWN => {
+            format!("\"{}\"... of {} bytes", start.escape_ascii(), text.len())
+        }
         _ => format!("\"{}\"", text.escape_ascii()),
     }
 }
@@ -117,8 +122,19 @@ pub fn quoted(text: &[u8]) -> String {
 fn procedure(version: u32, procedure: u32) -> String {
     let two = ["NULL", "SET", "UNSET", "GETPORT", "DUMP", "CALLIT"];
     let four = [
-        "NULL", "SET", "UNSET", "GETADDR", "DUMP", "BCAST", "GETTIME", "UADDR2TADDR", "TADDR2UADDR", "GETVERSADDR",
-        "INDIRECT", "GETADDRLIST", "GETSTAT",
+        "NULL",
+        "SET",
+        "UNSET",
+        "GETADDR",
+        "DUMP",
+        "BCAST",
+        "GETTIME",
+        "UADDR2TADDR",
+        "TADDR2UADDR",
+        "GETVERSADDR",
+        "INDIRECT",
+        "GETADDRLIST",
+        "GETSTAT",
     ];
     let index = usize::try_from(procedure).unwrap_or(usize::MAX);
     let name = match version {
@@ -136,7 +152,9 @@ impl fmt::Display for Seen {
             Self::Closed => f.write_str("the connection is closed"),
             Self::Statistics(statistics) => write!(f, "{statistics:?}"),
             Self::Reply(reply) => match Reply::decode(reply).map(|reply| reply.answer) {
-                Ok(Answer::Success(results)) => write!(f, "SUCCESS, {} bytes {}", results.len(), quoted(results)),
+                Ok(Answer::Success(results)) => {
+                    write!(f, "SUCCESS, {} bytes {}", results.len(), quoted(results))
+                }
                 Ok(answer) => write!(f, "{answer:?}"),
                 Err(error) => write!(f, "no reply ({error:?}): {}", quoted(reply)),
             },
