@@ -12,6 +12,7 @@ pub mod caller;
 mod change;
 pub mod facts;
 pub mod interfaces;
+pub mod limiter;
 mod lookup;
 mod merge;
 pub mod outcome;

@@ -101,6 +101,8 @@ pub enum Reason {
     NotLocal,
     /// The reply would be longer than what may be sent to this caller.
     ReplyTooLong,
+    /// The caller's prefix has had its replies for now: silence. Clients send again.
+    RateLimited,
     /// Remote calls are off, or this one may not be made.
     RemoteCallRefused,
     /// A fact is needed first: see [`Outcome::Need`].

@@ -126,6 +126,16 @@ pub(crate) fn admit(caller: &Caller, interfaces: &Interfaces, message_len: usize
     }
 }
 
+/// Whether the limits on replies apply to this caller: to datagrams whose source is not verified.
+pub(crate) fn is_limited(caller: &Caller, interfaces: &Interfaces) -> Option<IpAddr> {
+    match caller {
+        Caller::Datagram(datagram) if class_for_reading(caller, interfaces) == Class::Datagram => {
+            Some(datagram.from.ip())
+        }
+        _ => None,
+    }
+}
+
 /// Whether the access lists let this caller use a procedure. The unix sockets are exempt.
 pub(crate) fn permit(
     policy: &Policy,

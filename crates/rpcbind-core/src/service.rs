@@ -6,6 +6,7 @@ use crate::budget::Budget;
 use crate::caller::{Caller, Now, Transport};
 use crate::facts::Facts;
 use crate::interfaces::Interfaces;
+use crate::limiter::{Charge, Limiter};
 use crate::outcome::{Handled, Outcome, Reason, Why};
 use crate::policy::{self, Class};
 use crate::registry::{Owner, Registry, Row};
@@ -48,6 +49,7 @@ pub struct Service {
     pub(crate) registry: Registry,
     pub(crate) interfaces: Interfaces,
     pub(crate) statistics: Statistics,
+    limiter: Option<Limiter>,
 }
 
 impl Service {
@@ -58,6 +60,7 @@ impl Service {
             registry: Registry::default(),
             interfaces: Interfaces::default(),
             statistics: Statistics::default(),
+            limiter: settings.policy.limits.map(|_| Limiter::new(settings.seed)),
             settings,
         };
         service.list_ourselves();
@@ -70,6 +73,37 @@ impl Service {
     /// After [`Outcome::Need`] nothing has happened yet: call again with the same message and the answer in `facts`.
     /// A message asks for each kind of fact at most once.
     pub fn handle(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        facts: &Facts,
+        message: &[u8],
+        reply: &mut [u8],
+    ) -> Handled {
+        let handled = self.decide(now, caller, facts, message, reply);
+        match &handled.outcome {
+            Outcome::Reply { .. } => self.limit(now, caller, handled),
+            _ => handled,
+        }
+    }
+
+    /// Silence instead of a reply when the caller's prefix has had as many as it gets.
+    fn limit(&mut self, now: Now, caller: &Caller, handled: Handled) -> Handled {
+        let (Some(limits), Some(limiter)) = (self.settings.policy.limits, &mut self.limiter) else {
+            return handled;
+        };
+        let Some(source) = policy::is_limited(caller, &self.interfaces) else { return handled };
+        let charge = match handled.why.reason {
+            Reason::Answered | Reason::NotRegistered => Charge::Reply,
+            _ => Charge::Error,
+        };
+        if limiter.take(now.monotonic, limits, source, charge) {
+            return handled;
+        }
+        Handled { why: Why { reason: Reason::RateLimited, ..handled.why }, outcome: Outcome::Silent }
+    }
+
+    fn decide(
         &mut self,
         now: Now,
         caller: &Caller,
@@ -123,6 +157,9 @@ impl Service {
 
     /// Takes new rules; rows that are registered stay.
     pub fn set_policy(&mut self, policy: Policy) {
+        if policy.limits.is_some() && self.limiter.is_none() {
+            self.limiter = Some(Limiter::new(self.settings.seed));
+        }
         self.settings.policy = policy;
     }
 

@@ -2,6 +2,7 @@
 
 use crate::access::{AccessList, HostRules, Prefix};
 use crate::caller::{Namespace, Transport};
+use crate::limiter::Limits;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use oncrpc::bind::Netids;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub caps: Caps,
     /// Who may do what.
     pub policy: Policy,
+    /// Unpredictable bits: where a prefix stands in the table of the limits on replies.
+    pub seed: [u64; 2],
 }
 
 /// One transport that program 100000 is listed on.
@@ -52,6 +55,8 @@ pub struct Policy {
     pub udp_full: Vec<UdpFull>,
     /// GETADDR believes a hint that has our port: the address that the client used in front of a NAT.
     pub nat: bool,
+    /// How many replies a prefix of unverified sources gets; `None` for no limit.
+    pub limits: Option<Limits>,
 }
 
 impl Default for Policy {
@@ -65,6 +70,7 @@ impl Default for Policy {
             access: AccessList::default(),
             udp_full: Vec::new(),
             nat: true,
+            limits: None,
         }
     }
 }
@@ -115,6 +121,7 @@ impl Default for Settings {
             netids: Netids::default(),
             caps: Caps::default(),
             policy: Policy::default(),
+            seed: [0; 2],
         }
     }
 }
