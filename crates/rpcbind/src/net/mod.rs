@@ -2,10 +2,22 @@
 //! message means and who may do what is decided in `rpcbind-core`.
 #![allow(dead_code, reason = "wired up by the server")]
 
+mod chain;
+mod connection;
+pub(crate) mod dispatch;
 mod errors;
+pub(crate) mod event_loop;
+#[cfg(test)]
+mod harness;
 pub(crate) mod holder;
 pub(crate) mod inherit;
 pub(crate) mod listen;
 pub(crate) mod os;
+mod output;
 mod packet_info;
+mod places;
 mod poller;
+mod shares;
+pub(crate) mod signals;
+pub(crate) mod streams;
+mod tables;

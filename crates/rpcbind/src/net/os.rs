@@ -20,7 +20,7 @@ use super::packet_info::{self, ADDRESS_MAX, CONTROL_MAX};
 /// The most datagrams that one system call moves.
 pub(crate) const BATCH: usize = 32;
 /// The longest message taken, as in the C daemon (RPC_MAXDATASIZE).
-pub(crate) const MESSAGE_MAX: usize = 9_000;
+pub(crate) const MESSAGE_MAX: usize = oncrpc::bind::MAX_MESSAGE;
 
 /// SO_NETNS_COOKIE (Linux 5.14); the stable part of the C library's crate does not name it.
 const SO_NETNS_COOKIE: libc::c_int =

@@ -1,10 +1,10 @@
 //! Waiting for descriptors: epoll, level-triggered, so that whatever is left undone is reported again.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 /// The most descriptors that one wait reports: a bound on the work of a turn.
@@ -35,9 +35,10 @@ pub(crate) struct Ready {
 }
 
 /// The descriptors watched.
+#[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
+    ready: Vec<Ready>,
 }
 
 impl Interest {
@@ -56,7 +57,7 @@ impl Poller {
     /// Watches nothing yet.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(EVENTS_MAX) })
+        Ok(Self { epoll, ready: Vec::with_capacity(EVENTS_MAX) })
     }
 
     /// Starts to watch a descriptor. Closing it ends that.
@@ -76,24 +77,34 @@ impl Poller {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
-        self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        self.ready.clear();
+        let mut events = [MaybeUninit::uninit(); EVENTS_MAX];
+        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok((events, _)) => {
+                self.ready.extend(events.iter().map(Ready::of));
+                Ok(())
+            }
+            Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
     /// The descriptor at `index` among those that the last wait found ready.
     pub(crate) fn ready(&self, index: usize) -> Option<Ready> {
-        let event = self.events.get(index)?;
+        self.ready.get(index).copied()
+    }
+}
+
+impl Ready {
+    fn of(event: &epoll::Event) -> Self {
         let either = epoll::EventFlags::ERR | epoll::EventFlags::HUP;
         // The fields may be unaligned: copied, never borrowed.
         let (flags, data) = (event.flags, event.data);
-        Some(Ready {
+        Self {
             token: Token(data.u64()),
             readable: flags.intersects(epoll::EventFlags::IN | either),
             writable: flags.intersects(epoll::EventFlags::OUT | either),
-        })
+        }
     }
 }
 

@@ -1,0 +1,178 @@
+//! Between the sockets and the service: hands a message in, answers the questions that come back, passes changes to
+//! the journal, and says what has to leave and when. It decides nothing itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rpcbind_core::caller::{Caller, Now};
+use rpcbind_core::facts::{Facts, Question};
+use rpcbind_core::outcome::{Change, Outcome, Why};
+use rpcbind_core::{Budget, Service};
+
+/// Where the facts come from that only the kernel knows. It must answer within milliseconds.
+pub(crate) trait KernelFacts {
+    /// Answers a question.
+    fn answer(&mut self, question: &Question, facts: &mut Facts);
+}
+
+/// Where accepted changes are kept.
+pub(crate) trait Journal {
+    /// Takes a change that has just been made; an empty one repeats a promise that is not kept yet.
+    fn append(&mut self, change: &Change);
+    /// Makes everything appended durable, or finds out that it cannot be: afterwards the replies leave. Called at most
+    /// once a turn of the loop, and only when something was appended.
+    fn sync(&mut self);
+}
+
+/// Who wants to know how messages ended: logs and metrics.
+pub(crate) trait Observer {
+    /// A message from `caller` ended.
+    fn handled(&mut self, caller: &Caller, why: &Why);
+}
+
+/// What has to leave for one message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing.
+    Silent,
+    /// The first `len` bytes of the reply buffer, now.
+    Reply {
+        /// Their number.
+        len: usize,
+    },
+    /// The first `len` bytes of the reply buffer, after the next [`Dispatch::sync`].
+    Held {
+        /// Their number.
+        len: usize,
+    },
+    /// The first `len` bytes of the reply buffer and this list behind them.
+    Table {
+        /// Their number.
+        len: usize,
+        /// The list.
+        body: Arc<[u8]>,
+    },
+}
+
+/// The service with all that it needs to know.
+pub(crate) struct Dispatch {
+    /// The service.
+    pub(crate) service: Service,
+    kernel: Box<dyn KernelFacts + Send>,
+    journal: Box<dyn Journal + Send>,
+    observer: Box<dyn Observer + Send>,
+    began: Instant,
+    now: Now,
+    unsynced: bool,
+}
+
+/// Keeps nothing: what is registered lives as long as the process.
+#[derive(Debug)]
+pub(crate) struct NoJournal;
+
+impl Journal for NoJournal {
+    fn append(&mut self, _: &Change) {}
+    fn sync(&mut self) {}
+}
+
+/// Knows nothing: the owner of every inet caller is unknown, and no service is ever judged dead.
+#[derive(Debug)]
+pub(crate) struct NoFacts;
+
+impl KernelFacts for NoFacts {
+    fn answer(&mut self, question: &Question, facts: &mut Facts) {
+        use rpcbind_core::facts::{BoundFact, OwnerFact};
+        match question {
+            Question::Owner { .. } => facts.owner = Some(OwnerFact::Unknown),
+            Question::Bound { .. } => facts.bound = Some(BoundFact::Unknown),
+        }
+    }
+}
+
+/// Tells nobody.
+#[derive(Debug)]
+pub(crate) struct NoObserver;
+
+impl Observer for NoObserver {
+    fn handled(&mut self, _: &Caller, _: &Why) {}
+}
+
+impl Dispatch {
+    /// A service with its surroundings.
+    pub(crate) fn new(
+        service: Service,
+        kernel: Box<dyn KernelFacts + Send>,
+        journal: Box<dyn Journal + Send>,
+        observer: Box<dyn Observer + Send>,
+    ) -> Self {
+        let now = Now { monotonic: Duration::ZERO, unix_seconds: 0 };
+        let mut dispatch =
+            Self { service, kernel, journal, observer, began: Instant::now(), now, unsynced: false };
+        dispatch.look_at_the_clock();
+        dispatch
+    }
+
+    /// Measures the time, for everything until the next call.
+    pub(crate) fn look_at_the_clock(&mut self) {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.now = Now {
+            monotonic: self.began.elapsed(),
+            // The protocol counts in 32 bits (RFC 1833 section 2.2.1), which wrap in 2106.
+            unix_seconds: u32::try_from(since_1970.as_secs() & u64::from(u32::MAX)).unwrap_or(0),
+        };
+    }
+
+    /// Lets time pass.
+    #[cfg(test)]
+    pub(crate) fn push_the_clock(&mut self, by: Duration) {
+        self.began -= by;
+        self.look_at_the_clock();
+    }
+
+    /// The time of the last look at the clock, since a fixed moment.
+    pub(crate) fn now(&self) -> Duration {
+        self.now.monotonic
+    }
+
+    /// The most that may answer a message of this length.
+    pub(crate) fn budget(&self, caller: &Caller, message_len: usize) -> Budget {
+        self.service.budget(caller, message_len)
+    }
+
+    /// Handles one message to its end; the reply goes to `reply`.
+    pub(crate) fn handle(&mut self, caller: &Caller, message: &[u8], reply: &mut [u8]) -> Answer {
+        let mut facts = Facts::default();
+        // Each of the two kinds of question is asked at most once; one more than that would be a loop.
+        for _ in 0..3 {
+            let handled = self.service.handle(self.now, caller, &facts, message, reply);
+            if let Outcome::Need(question) = &handled.outcome {
+                self.kernel.answer(question, &mut facts);
+                continue;
+            }
+            self.observer.handled(caller, &handled.why);
+            return match handled.outcome {
+                Outcome::Reply { len } => Answer::Reply { len },
+                Outcome::Table { len, body } => Answer::Table { len, body },
+                Outcome::Commit { len, change } => {
+                    self.journal.append(&change);
+                    self.unsynced = true;
+                    Answer::Held { len }
+                }
+                Outcome::Silent | Outcome::Need(_) => Answer::Silent,
+            };
+        }
+        Answer::Silent
+    }
+
+    /// Whether replies are held back until [`Dispatch::sync`].
+    pub(crate) fn holds_replies(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Ends the holding back of replies: what was changed is durable now, or known to be not.
+    pub(crate) fn sync(&mut self) {
+        if std::mem::take(&mut self.unsynced) {
+            self.journal.sync();
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The loop: waits, lets every descriptor that is ready do a bounded amount of work, makes what was changed durable
+//! once, lets go the replies that waited for that. One thread. It must never wait anywhere else, and never leave a
+//! descriptor with work that nothing will bring it back to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rpcbind_core::caller::Caller;
+
+use super::dispatch::{Answer, Dispatch};
+use super::errors::Fault;
+use super::listen::{Endpoint, Socket};
+use super::os::{BATCH, Batch};
+use super::places::NOT_A_CONNECTION;
+use super::poller::{Interest, Poller, Ready, Token};
+use super::streams::{AcceptError, Accepted, Streams};
+
+/// Batches of datagrams received from one socket in one turn.
+const BATCHES_MAX: usize = 4;
+/// How long a socket is left alone when the host is out of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Something else with a descriptor that the loop watches for reading.
+pub(crate) trait Watched {
+    /// The descriptor; always the same.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Does a bounded amount of work. What is left is reported again.
+    ///
+    /// # Errors
+    /// Ours only: the loop ends.
+    fn on_readable(&mut self, dispatch: &mut Dispatch) -> io::Result<Next>;
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It does.
+    GoOn,
+    /// It ends with this turn.
+    Stop,
+}
+
+/// Why the loop cannot go on: all of it is ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoopError {
+    /// Waiting failed.
+    #[error("cannot wait for descriptors: {0}")]
+    Poller(#[source] io::Error),
+    /// A datagram socket is broken.
+    #[error("cannot receive datagrams at {endpoint}: {source}")]
+    Receive {
+        /// Which one.
+        endpoint: Endpoint,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A listener is broken.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
+    /// Something watched is broken.
+    #[error("cannot go on watching: {0}")]
+    Watched(#[source] io::Error),
+}
+
+/// What a token that is not a connection's stands for.
+struct Source {
+    kind: Kind,
+    /// Set while it is left alone.
+    paused_until: Option<Duration>,
+}
+
+enum Kind {
+    Datagrams { socket: Socket, bound: SocketAddr },
+    Listener(Socket),
+    Watched(Box<dyn Watched + Send>),
+}
+
+/// What was counted about datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DatagramCounts {
+    /// Received, those dropped included.
+    pub(crate) received: u64,
+    /// Dropped unread: longer than a message may be, or from no internet address.
+    pub(crate) dropped: u64,
+    /// Replies that the kernel took.
+    pub(crate) sent: u64,
+    /// Replies that the kernel refused.
+    pub(crate) refused: u64,
+    /// Errors that somebody else caused.
+    pub(crate) errors: u64,
+}
+
+/// All descriptors, and what to do with them.
+pub(crate) struct EventLoop {
+    poller: Poller,
+    sources: Vec<Source>,
+    batch: Batch,
+    /// The datagram socket whose replies wait in the batch until what was changed is durable.
+    batch_held_for: Option<usize>,
+    streams: Streams,
+    dispatch: Dispatch,
+    counts: DatagramCounts,
+    stopping: bool,
+}
+
+impl EventLoop {
+    /// A loop that watches nothing yet.
+    ///
+    /// # Errors
+    /// There is no descriptor for it.
+    pub(crate) fn new(dispatch: Dispatch, streams: Streams) -> io::Result<Self> {
+        Ok(Self {
+            poller: Poller::new()?,
+            sources: Vec::new(),
+            batch: Batch::new(),
+            batch_held_for: None,
+            streams,
+            dispatch,
+            counts: DatagramCounts::default(),
+            stopping: false,
+        })
+    }
+
+    /// Serves a socket from now on.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub(crate) fn serve(&mut self, socket: Socket) -> io::Result<()> {
+        self.add(match socket.endpoint {
+            Endpoint::Udp(bound) => Kind::Datagrams { socket, bound },
+            Endpoint::Tcp(_) | Endpoint::Path(_) | Endpoint::Abstract(_) => Kind::Listener(socket),
+        })
+    }
+
+    /// Watches something else from now on.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub(crate) fn watch(&mut self, watched: Box<dyn Watched + Send>) -> io::Result<()> {
+        self.add(Kind::Watched(watched))
+    }
+
+    fn add(&mut self, kind: Kind) -> io::Result<()> {
+        let source = Source { kind, paused_until: None };
+        self.poller.add(source.descriptor(), token(self.sources.len()), Interest::READ)?;
+        self.sources.push(source);
+        Ok(())
+    }
+
+    /// The sockets that are served.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.sources.iter().filter_map(|source| match &source.kind {
+            Kind::Datagrams { socket, .. } | Kind::Listener(socket) => Some(socket),
+            Kind::Watched(_) => None,
+        })
+    }
+
+    /// All connections.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// What was counted about datagrams.
+    pub(crate) fn counts(&self) -> DatagramCounts {
+        self.counts
+    }
+
+    /// The service with its surroundings.
+    pub(crate) fn dispatch(&mut self) -> &mut Dispatch {
+        &mut self.dispatch
+    }
+
+    /// Runs until something watched says to stop.
+    ///
+    /// # Errors
+    /// [`LoopError`].
+    pub(crate) fn run(&mut self) -> Result<(), LoopError> {
+        while self.turn(None)? == Next::GoOn {}
+        Ok(())
+    }
+
+    /// One turn: waits for at most `longest`, then does what there is to do.
+    ///
+    /// # Errors
+    /// [`LoopError`].
+    pub(crate) fn turn(&mut self, longest: Option<Duration>) -> Result<Next, LoopError> {
+        let timeout = [longest, self.until_deadline()].into_iter().flatten().min();
+        self.poller.wait(timeout).map_err(LoopError::Poller)?;
+        self.dispatch.look_at_the_clock();
+        let mut index = 0;
+        while let Some(ready) = self.poller.ready(index) {
+            self.ready(ready)?;
+            index = index.saturating_add(1);
+        }
+        self.resume().map_err(LoopError::Poller)?;
+        self.streams.expire(&self.poller, &mut self.dispatch);
+        self.let_go();
+        Ok(if self.stopping { Next::Stop } else { Next::GoOn })
+    }
+
+    /// How long nothing has to be done if nothing happens.
+    fn until_deadline(&self) -> Option<Duration> {
+        if self.dispatch.holds_replies() {
+            return Some(Duration::ZERO);
+        }
+        let paused = self.sources.iter().filter_map(|source| source.paused_until);
+        let deadline = paused.chain(self.streams.next_deadline()).min()?;
+        Some(deadline.saturating_sub(self.dispatch.now()))
+    }
+
+    fn ready(&mut self, ready: Ready) -> Result<(), LoopError> {
+        if ready.token.0 & NOT_A_CONNECTION == 0 {
+            self.streams.serve(ready, &self.poller, &mut self.dispatch);
+            return Ok(());
+        }
+        let Ok(index) = usize::try_from(ready.token.0 & !NOT_A_CONNECTION) else { return Ok(()) };
+        let Some(source) = self.sources.get_mut(index).filter(|source| source.paused_until.is_none()) else {
+            return Ok(());
+        };
+        let crowded = match &mut source.kind {
+            Kind::Datagrams { .. } => self.datagrams(index)?,
+            Kind::Listener(socket) => {
+                self.streams.accept(socket, &self.poller, &mut self.dispatch)? == Accepted::Crowded
+            }
+            Kind::Watched(watched) => {
+                let next = watched.on_readable(&mut self.dispatch).map_err(LoopError::Watched)?;
+                self.stopping |= next == Next::Stop;
+                false
+            }
+        };
+        if crowded { self.pause(index).map_err(LoopError::Poller) } else { Ok(()) }
+    }
+
+    /// Answers the datagrams at a socket, a few batches at most; whether the host is out of memory.
+    fn datagrams(&mut self, index: usize) -> Result<bool, LoopError> {
+        let Some(Source { kind: Kind::Datagrams { socket, bound }, .. }) = self.sources.get(index) else {
+            return Ok(false);
+        };
+        for _ in 0..BATCHES_MAX {
+            if self.batch_held_for.is_some() {
+                // The replies in the batch have to wait for the end of the turn, and everybody else for the batch.
+                return Ok(false);
+            }
+            let received = match self.batch.receive(socket.as_fd(), *bound) {
+                Ok(received) => received,
+                Err(error) => match Fault::of_io(&error) {
+                    Fault::NotNow => return Ok(false),
+                    Fault::Interrupted => continue,
+                    Fault::Theirs => {
+                        self.counts.errors = self.counts.errors.saturating_add(1);
+                        continue;
+                    }
+                    Fault::Crowded => return Ok(true),
+                    Fault::Ours => {
+                        return Err(LoopError::Receive { endpoint: socket.endpoint.clone(), source: error });
+                    }
+                },
+            };
+            if answer(&mut self.batch, received, &mut self.dispatch, &mut self.counts) {
+                self.batch_held_for = Some(index);
+            } else {
+                send(&mut self.batch, socket, &mut self.counts);
+            }
+            if received < BATCH {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ends the turn for whatever waited for it: what was changed is made durable, then the replies leave.
+    fn let_go(&mut self) {
+        if !self.dispatch.holds_replies() {
+            return;
+        }
+        self.dispatch.sync();
+        let held_for = self.batch_held_for.take().and_then(|index| self.sources.get(index));
+        if let Some(Source { kind: Kind::Datagrams { socket, .. }, .. }) = held_for {
+            send(&mut self.batch, socket, &mut self.counts);
+        }
+        self.streams.release(&self.poller, &mut self.dispatch);
+    }
+
+    /// Leaves a socket alone for a while: reported again and again, it would keep the loop busy with nothing.
+    fn pause(&mut self, index: usize) -> io::Result<()> {
+        let until = self.dispatch.now().saturating_add(PAUSE);
+        let Some(source) = self.sources.get_mut(index) else { return Ok(()) };
+        source.paused_until = Some(until);
+        self.poller.modify(source.descriptor(), token(index), Interest::default())
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        let now = self.dispatch.now();
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            if source.paused_until.is_some_and(|until| until <= now) {
+                source.paused_until = None;
+                self.poller.modify(source.descriptor(), token(index), Interest::READ)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.kind {
+            Kind::Datagrams { socket, .. } | Kind::Listener(socket) => socket.as_fd(),
+            Kind::Watched(watched) => watched.descriptor(),
+        }
+    }
+}
+
+fn token(index: usize) -> Token {
+    Token(u64::try_from(index).unwrap_or(0) | NOT_A_CONNECTION)
+}
+
+/// Has every datagram of a batch answered; whether the replies have to wait.
+fn answer(batch: &mut Batch, received: usize, dispatch: &mut Dispatch, counts: &mut DatagramCounts) -> bool {
+    let mut held = false;
+    for index in 0..received {
+        counts.received = counts.received.saturating_add(1);
+        let Some(mut slot) = batch.slot(index) else {
+            counts.dropped = counts.dropped.saturating_add(1);
+            continue;
+        };
+        let caller = Caller::Datagram(slot.caller());
+        let budget = dispatch.budget(&caller, slot.message_len());
+        let (message, reply) = slot.buffers(&budget);
+        match dispatch.handle(&caller, message, reply) {
+            Answer::Reply { len } => {
+                slot.reply(len, budget);
+            }
+            Answer::Held { len } => {
+                slot.reply(len, budget);
+                held = true;
+            }
+            // Shared lists are for streams only.
+            Answer::Silent | Answer::Table { .. } => {}
+        }
+    }
+    held
+}
+
+fn send(batch: &mut Batch, socket: &Socket, counts: &mut DatagramCounts) {
+    let sent = batch.send(socket.as_fd());
+    counts.sent = counts.sent.saturating_add(u64::try_from(sent.sent).unwrap_or(0));
+    counts.refused = counts.refused.saturating_add(u64::try_from(sent.refused).unwrap_or(0));
+}
+
+#[cfg(test)]
+mod tests;

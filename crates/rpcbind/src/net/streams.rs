@@ -1,0 +1,423 @@
+//! All connections: accepting them within their caps, serving the ones that are ready, closing the ones whose time or
+//! room is over. Every bound here has a count of the connections that it closed. It must never wait.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpcbind_core::caller::{Caller, Namespace};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+use super::chain::{Chain, Links};
+use super::connection::{Connection, Ending, Scratch};
+use super::dispatch::Dispatch;
+use super::errors::Fault;
+use super::listen::{Endpoint, Socket};
+use super::packet_info::unmapped;
+use super::places::{Entry, Places};
+use super::poller::{Poller, Ready, Token};
+use super::shares::{Admission, Limits, Prefix, Share, Shares};
+use super::tables::{Tables, is_same};
+use crate::peer::Peer;
+
+/// Connections accepted at one listener in one turn of the loop.
+pub(super) const ACCEPT_MAX: usize = 64;
+/// How long a record may take to be completed.
+const RECORD_TIME: Duration = Duration::from_secs(10);
+/// How long a peer may read nothing of what waits for it.
+const READING_TIME: Duration = Duration::from_secs(10);
+/// How long a TCP connection from another host may be idle.
+const IDLE_TIME: Duration = Duration::from_secs(300);
+/// Bytes of unfinished messages, all connections together.
+const INPUT_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of replies that wait, all connections together, shared lists excepted.
+const OUTPUT_MAX: usize = 16 * 1024 * 1024;
+/// Connections closed in one turn of the loop because their time is over.
+const EXPIRE_MAX: usize = 256;
+
+/// Every connection, and the order in which their time will be over.
+pub(crate) struct Streams {
+    places: Places,
+    shares: Shares,
+    scratch: Scratch,
+    /// TCP connections from other hosts and from this one, the one idle longest first.
+    idle: [Chain; 2],
+    idle_links: Links,
+    /// Connections in the middle of a record, the oldest record first.
+    unfinished: Chain,
+    unfinished_links: Links,
+    /// Connections with replies waiting, the one that has read least recently first.
+    reading: Chain,
+    reading_links: Links,
+    /// Connections whose replies are held back.
+    held_back: Vec<Token>,
+    tables: Tables,
+    input_bytes: usize,
+    output_bytes: usize,
+    endings: [u64; Ending::COUNT],
+    refused: u64,
+    home: Namespace,
+}
+
+/// How accepting went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Nobody is left, or it is the turn of others.
+    Enough,
+    /// The host is out of descriptors or memory: to be left alone for a while.
+    Crowded,
+}
+
+/// The listener itself is broken.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot accept connections at {endpoint}: {source}")]
+pub(crate) struct AcceptError {
+    /// Which one.
+    pub(crate) endpoint: Endpoint,
+    /// What the kernel said.
+    pub(crate) source: Errno,
+}
+
+impl Streams {
+    /// No connection yet. `home` is taken for the namespace of unix sockets where the kernel does not tell.
+    pub(crate) fn new(limits: Limits, home: Namespace) -> Self {
+        Self {
+            places: Places::default(),
+            shares: Shares::new(limits),
+            scratch: Scratch::new(),
+            idle: [Chain::default(); 2],
+            idle_links: Links::default(),
+            unfinished: Chain::default(),
+            unfinished_links: Links::default(),
+            reading: Chain::default(),
+            reading_links: Links::default(),
+            held_back: Vec::new(),
+            tables: Tables::default(),
+            input_bytes: 0,
+            output_bytes: 0,
+            endings: [0; Ending::COUNT],
+            refused: 0,
+            home,
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// How many connections were refused at a cap.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// How many connections ended for this reason.
+    pub(super) fn ended(&self, ending: Ending) -> u64 {
+        self.endings.get(ending as usize).copied().unwrap_or(0)
+    }
+
+    /// Accepts whoever waits at a listener, at most [`ACCEPT_MAX`], and serves each at once.
+    ///
+    /// # Errors
+    /// The listener is broken.
+    pub(crate) fn accept(
+        &mut self,
+        listener: &Socket,
+        poller: &Poller,
+        dispatch: &mut Dispatch,
+    ) -> Result<Accepted, AcceptError> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let mut made_room = false;
+        for _ in 0..ACCEPT_MAX {
+            match rustix::net::acceptfrom_with(&listener.descriptor, flags) {
+                Ok((socket, from)) => {
+                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                    self.take_in(listener, socket, from, poller, dispatch);
+                }
+                Err(errno) => match Fault::of(errno) {
+                    Fault::NotNow => return Ok(Accepted::Enough),
+                    Fault::Interrupted | Fault::Theirs => {}
+                    // Somebody's descriptor is worth more than everybody's waiting.
+                    Fault::Crowded if errno == Errno::MFILE && !made_room => made_room = self.make_room(),
+                    Fault::Crowded => return Ok(Accepted::Crowded),
+                    Fault::Ours => {
+                        return Err(AcceptError { endpoint: listener.endpoint.clone(), source: errno });
+                    }
+                },
+            }
+        }
+        Ok(Accepted::Enough)
+    }
+
+    /// Serves a connection that is ready. One that was closed in the meantime is nobody.
+    pub(crate) fn serve(&mut self, ready: Ready, poller: &Poller, dispatch: &mut Dispatch) {
+        if let Some(index) = self.places.index(ready.token) {
+            self.turn(index, ready.readable, poller, dispatch);
+        }
+    }
+
+    /// Writes the replies that were held back.
+    pub(crate) fn release(&mut self, poller: &Poller, dispatch: &mut Dispatch) {
+        for token in std::mem::take(&mut self.held_back) {
+            let Some(index) = self.places.index(token) else { continue };
+            if let Some(entry) = self.places.get_mut(index) {
+                entry.connection.release();
+            }
+            self.turn(index, false, poller, dispatch);
+        }
+    }
+
+    /// When the next connection's time is over, if nothing happens before.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.first_over().map(|(deadline, ..)| deadline)
+    }
+
+    /// Closes the connections whose time is over; some of them, when there are very many: then the next deadline is
+    /// past.
+    pub(crate) fn expire(&mut self, poller: &Poller, dispatch: &mut Dispatch) {
+        for _ in 0..EXPIRE_MAX {
+            let Some((deadline, index, ending)) = self.first_over() else { return };
+            if deadline > dispatch.now() {
+                return;
+            }
+            if ending == Ending::NotReading {
+                // The poller reports room only when there is a lot; who reads slowly has made some.
+                self.turn(index, false, poller, dispatch);
+            }
+            if self.first_over() == Some((deadline, index, ending)) {
+                self.close(index, ending);
+            }
+        }
+    }
+
+    /// The connection whose time is over first, and why it will be.
+    fn first_over(&self) -> Option<(Duration, u32, Ending)> {
+        let [from_elsewhere, _] = &self.idle;
+        let first = |chain: &Chain, since: fn(&Entry) -> Duration, time: Duration, ending| {
+            let index = chain.first()?;
+            Some((since(self.places.get(index)?).saturating_add(time), index, ending))
+        };
+        let idle = first(from_elsewhere, |entry| entry.connection.active, IDLE_TIME, Ending::Idle);
+        let unfinished = first(&self.unfinished, |entry| entry.record_since, RECORD_TIME, Ending::Unfinished);
+        let reading = first(&self.reading, |entry| entry.reading_since, READING_TIME, Ending::NotReading);
+        [idle, unfinished, reading].into_iter().flatten().min()
+    }
+
+    fn take_in(
+        &mut self,
+        listener: &Socket,
+        socket: OwnedFd,
+        from: Option<SocketAddr>,
+        poller: &Poller,
+        dispatch: &mut Dispatch,
+    ) {
+        let Some(caller) = self.caller(listener, &socket, from) else {
+            self.refused = self.refused.saturating_add(1);
+            return;
+        };
+        let admission = match &caller {
+            Caller::Unix { uid, .. } => self.shares.admit_unix(*uid),
+            Caller::Connection { from, .. } => self.shares.admit_tcp(Prefix::of(*from)),
+            Caller::Datagram(_) => Admission::Refused,
+        };
+        let share = match admission {
+            Admission::Admitted(share) => share,
+            Admission::InPlaceOfOne(share) => {
+                match share {
+                    Share::Tcp(_) => self.make_room(),
+                    _ => self.idle_longest().is_some_and(|index| self.close(index, Ending::Evicted)),
+                };
+                share
+            }
+            Admission::Refused => {
+                self.refused = self.refused.saturating_add(1);
+                return;
+            }
+        };
+        let index = self.places.insert(Connection::new(socket, caller, dispatch.now()), share);
+        self.shares.enter(share, index);
+        self.was_active(index, share);
+        self.turn(index, true, poller, dispatch);
+    }
+
+    /// What the kernel says about an accepted socket; `None` when it is gone already.
+    fn caller(&self, listener: &Socket, socket: &OwnedFd, from: Option<SocketAddr>) -> Option<Caller> {
+        let bound = match &listener.endpoint {
+            Endpoint::Tcp(bound) => *bound,
+            Endpoint::Path(_) | Endpoint::Abstract(_) => {
+                let peer = Peer::of(socket.as_fd());
+                return Some(Caller::Unix { uid: peer.uid, namespace: peer.namespace.unwrap_or(self.home) });
+            }
+            Endpoint::Udp(_) => return None,
+        };
+        let local = if bound.ip().is_unspecified() {
+            rustix::net::getsockname(socket).and_then(SocketAddr::try_from).ok()?
+        } else {
+            bound
+        };
+        Some(Caller::Connection { from: unmapped(from?).0, local: unmapped(local).0 })
+    }
+
+    /// One turn of one connection, and all that follows from it.
+    fn turn(&mut self, index: u32, readable: bool, poller: &Poller, dispatch: &mut Dispatch) {
+        let may_queue = self.output_bytes < OUTPUT_MAX;
+        let Self { places, scratch, .. } = self;
+        let Some(entry) = places.get_mut(index) else { return };
+        let may_read = readable && entry.connection.interest(may_queue).read;
+        match entry.connection.serve(may_read, scratch, dispatch) {
+            Err(ending) => {
+                self.close(index, ending);
+            }
+            Ok(turn) => {
+                let now = dispatch.now();
+                if turn.records > 0 || turn.written > 0 {
+                    entry.connection.active = now;
+                    let share = entry.share;
+                    self.was_active(index, share);
+                }
+                self.file(index, turn.records > 0, turn.written > 0, now);
+                self.watch(index, poller);
+                self.relieve();
+            }
+        }
+    }
+
+    /// Brings a connection's place in every order, and in the sums, up to date.
+    fn file(&mut self, index: u32, completed: bool, progressed: bool, now: Duration) {
+        let Some(entry) = self.places.get_mut(index) else { return };
+        let (input, output) = (entry.connection.input_bytes(), entry.connection.output_bytes());
+        self.input_bytes = self.input_bytes.saturating_sub(entry.input_bytes).saturating_add(input);
+        self.output_bytes = self.output_bytes.saturating_sub(entry.output_bytes).saturating_add(output);
+        (entry.input_bytes, entry.output_bytes) = (input, output);
+
+        if !entry.connection.awaits_rest() {
+            self.unfinished_links.take_out(&mut self.unfinished, index);
+        } else if completed || !self.unfinished_links.is_in(index) {
+            entry.record_since = now;
+            self.unfinished_links.put_last(&mut self.unfinished, index);
+        }
+        if !entry.connection.awaits_reading() {
+            self.reading_links.take_out(&mut self.reading, index);
+        } else if progressed || !self.reading_links.is_in(index) {
+            entry.reading_since = now;
+            self.reading_links.put_last(&mut self.reading, index);
+        }
+        let table = entry.connection.table().cloned();
+        if entry.connection.is_held_back() {
+            let token = self.places.token(index);
+            if !self.held_back.contains(&token) {
+                self.held_back.push(token);
+            }
+        }
+        if let Some(table) = table {
+            self.note_table(&table);
+        }
+    }
+
+    /// Has the poller watch a connection for what it waits for.
+    fn watch(&mut self, index: u32, poller: &Poller) {
+        let token = self.places.token(index);
+        let may_queue = self.output_bytes < OUTPUT_MAX;
+        let Some(entry) = self.places.get_mut(index) else { return };
+        let wanted = entry.connection.interest(may_queue);
+        let watched = entry.connection.watched;
+        if watched == Some(wanted) {
+            return;
+        }
+        let socket = entry.connection.socket();
+        let result = match watched {
+            None => poller.add(socket, token, wanted),
+            Some(_) => poller.modify(socket, token, wanted),
+        };
+        match result {
+            Ok(()) => entry.connection.watched = Some(wanted),
+            // Out of memory, or of watches (/proc/sys/fs/epoll/max_user_watches).
+            Err(_) => {
+                self.close(index, Ending::Failed);
+            }
+        }
+    }
+
+    /// Keeps the sums below their bounds.
+    fn relieve(&mut self) {
+        while self.input_bytes > INPUT_MAX {
+            // Who is not in the middle of a record has whole ones waiting behind replies that it does not read.
+            let oldest = self.unfinished.first().or_else(|| self.reading.first());
+            if !oldest.is_some_and(|index| self.close(index, Ending::InputMemory)) {
+                break;
+            }
+        }
+        while self.output_bytes > OUTPUT_MAX {
+            if !self.reading.first().is_some_and(|index| self.close(index, Ending::OutputMemory)) {
+                break;
+            }
+        }
+    }
+
+    /// Notes that a list is being read; when too many different ones are, the oldest one's readers are closed.
+    fn note_table(&mut self, table: &Arc<[u8]>) {
+        if let Some(oldest) = self.tables.note(table) {
+            let reads = |entry: &Entry| entry.connection.table().is_some_and(|table| is_same(&oldest, table));
+            for index in self.places.find(reads) {
+                self.close(index, Ending::OldTable);
+            }
+        }
+    }
+
+    /// Closes one TCP connection for a newcomer; answers whether there was one.
+    fn make_room(&mut self) -> bool {
+        self.shares.idle_longest_of_fullest().is_some_and(|index| self.close(index, Ending::Evicted))
+    }
+
+    /// The TCP connection that has been idle longest of all.
+    fn idle_longest(&self) -> Option<u32> {
+        let first = |chain: &Chain| {
+            let index = chain.first()?;
+            Some((self.places.get(index)?.connection.active, index))
+        };
+        self.idle.iter().filter_map(first).min().map(|(_, index)| index)
+    }
+
+    fn was_active(&mut self, index: u32, share: Share) {
+        self.shares.was_active(share, index);
+        if let Some(chain) = self.idle_chain(index) {
+            self.idle_links.put_last(&mut self.idle[chain], index);
+        }
+    }
+
+    /// Which of the two orders of idleness a connection is in: only other hosts' end by it.
+    fn idle_chain(&self, index: u32) -> Option<usize> {
+        match self.places.get(index)?.connection.caller() {
+            Caller::Connection { from, .. } => Some(usize::from(from.ip().is_loopback())),
+            _ => None,
+        }
+    }
+
+    /// Closes a connection and forgets it; answers whether there was one.
+    fn close(&mut self, index: u32, ending: Ending) -> bool {
+        let chain = self.idle_chain(index);
+        let Some(entry) = self.places.remove(index) else { return false };
+        self.shares.leave(entry.share, index);
+        if let Some(chain) = chain {
+            self.idle_links.take_out(&mut self.idle[chain], index);
+        }
+        self.unfinished_links.take_out(&mut self.unfinished, index);
+        self.reading_links.take_out(&mut self.reading, index);
+        self.input_bytes = self.input_bytes.saturating_sub(entry.input_bytes);
+        self.output_bytes = self.output_bytes.saturating_sub(entry.output_bytes);
+        if let Some(count) = self.endings.get_mut(ending as usize) {
+            *count = count.saturating_add(1);
+        }
+        let had_table = entry.connection.table().is_some();
+        drop(entry);
+        if had_table {
+            self.tables.forget_unread();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

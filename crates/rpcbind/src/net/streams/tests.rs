@@ -1,0 +1,424 @@
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+
+use oncrpc::bind;
+use rustix::net::sockopt;
+
+use super::super::harness::{Client, House, PLENTY, call, dump, null, record, row, set, xid};
+use super::*;
+
+const LOOPBACK: &str = "127.0.0.1:0";
+
+fn tcp(house: &mut House) -> SocketAddr {
+    house.listen(Endpoint::Tcp(LOOPBACK.parse().unwrap()))
+}
+
+fn connections(house: &House) -> usize {
+    house.event_loop.streams().len()
+}
+
+fn ended(house: &House, ending: Ending) -> u64 {
+    house.event_loop.streams().ended(ending)
+}
+
+/// Sums and orders must be empty when everybody is idle.
+fn assert_at_rest(house: &House) {
+    let streams = house.event_loop.streams();
+    assert_eq!((streams.input_bytes, streams.output_bytes), (0, 0));
+    assert_eq!((streams.unfinished.first(), streams.reading.first()), (None, None));
+    assert!(streams.held_back.is_empty());
+    let busy = streams.places.find(|entry| entry.connection.is_busy());
+    assert!(busy.is_empty(), "{busy:?} hold buffers");
+}
+
+#[test]
+fn a_call_is_answered_however_its_bytes_are_split() {
+    let mut house = House::new(PLENTY, 0);
+    let mut client = house.unix();
+    for byte in null(7) {
+        client.send(&[byte]);
+        house.turn();
+    }
+    assert_eq!(xid(&house.reply(&mut client)), 7);
+    assert_at_rest(&house);
+}
+
+#[test]
+fn pipelined_calls_are_answered_in_order() {
+    let mut house = House::new(PLENTY, 3);
+    let address = tcp(&mut house);
+    let mut client = Client::tcp(address);
+    let calls: Vec<u8> =
+        (0..300).flat_map(|number| if number % 7 == 0 { dump(number) } else { null(number) }).collect();
+    client.send(&calls);
+    for number in 0..300 {
+        assert_eq!(xid(&house.reply(&mut client)), number);
+    }
+    assert_at_rest(&house);
+}
+
+#[test]
+fn a_peer_that_ends_its_side_gets_its_answers_first() {
+    let mut house = House::new(PLENTY, 3_000);
+    let address = tcp(&mut house);
+    let mut client = Client::tcp(address);
+    client.send(&[dump(1), dump(2), null(3)].concat());
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    for number in 1..=3 {
+        assert_eq!(xid(&house.reply(&mut client)), number);
+    }
+    house.until("the end", |_| client.is_closed().then_some(()));
+    assert_eq!((connections(&house), ended(&house, Ending::ByPeer)), (0, 1));
+}
+
+#[test]
+fn a_peer_that_ends_in_the_middle_of_a_record_is_closed() {
+    let mut house = House::new(PLENTY, 0);
+    let mut client = house.unix();
+    client.send(&null(1)[..9]);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    house.until("the end", |_| client.is_closed().then_some(()));
+    assert_eq!(connections(&house), 0);
+    assert_at_rest(&house);
+}
+
+#[test]
+fn a_record_over_the_limit_ends_the_connection() {
+    let mut house = House::new(PLENTY, 0);
+    let mut client = house.unix();
+    client.send(&0x8000_2329_u32.to_be_bytes());
+    house.until("the end", |_| client.is_closed().then_some(()));
+    assert_eq!(ended(&house, Ending::BadRecord), 1);
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    assert!(size_of::<Entry>() <= 240, "{}", size_of::<Entry>());
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_not_read_and_then_closed() {
+    let mut house = House::new(PLENTY, 0);
+    let mut client = house.unix();
+    let calls: Vec<u8> =
+        (0..1_000).flat_map(|number| record(&call(number, bind::V4, bind::GETSTAT, &[]))).collect();
+    house.until("a full socket", |_| {
+        use std::io::Write;
+        client.stream.write(&calls).is_err().then_some(())
+    });
+    for _ in 0..10 {
+        house.turn();
+    }
+    let waits = house.event_loop.streams().output_bytes;
+    assert!(waits >= super::super::connection::QUEUE_MAX, "{waits}");
+    assert!(waits < 2 * super::super::connection::QUEUE_MAX, "{waits}");
+    house.pass(Duration::from_secs(9));
+    assert_eq!(connections(&house), 1);
+    house.pass(Duration::from_secs(2));
+    assert_eq!((connections(&house), ended(&house, Ending::NotReading)), (0, 1));
+    assert_at_rest(&house);
+}
+
+#[test]
+fn a_slow_reader_is_kept_as_long_as_it_reads() {
+    let mut house = House::new(PLENTY, 16_000);
+    let mut client = house.unix();
+    client.send(&dump(1));
+    house.turn();
+    let table = 100_000;
+    let mut heard = 0;
+    for _ in 0..5 {
+        house.pass(Duration::from_secs(9));
+        assert_eq!(connections(&house), 1);
+        while heard % table < table / 2 {
+            heard += client.hear(10_000);
+            house.turn();
+        }
+        heard += table / 2;
+    }
+    let reply = house.reply(&mut client);
+    assert_eq!(xid(&reply), 1);
+    assert!(reply.len() > 500_000);
+    assert_at_rest(&house);
+}
+
+#[test]
+fn a_record_that_is_not_completed_in_ten_seconds_ends_the_connection_however_it_drips() {
+    let mut house = House::new(PLENTY, 0);
+    let mut client = house.unix();
+    let mut other = house.unix();
+    let bytes = null(1);
+    for byte in &bytes[..10] {
+        client.send(&[*byte]);
+        house.turn();
+        house.pass(Duration::from_millis(990));
+    }
+    assert_eq!(connections(&house), 2);
+    house.pass(Duration::from_secs(1));
+    assert_eq!((connections(&house), ended(&house, Ending::Unfinished)), (1, 1));
+    other.send(&null(2));
+    assert_eq!(xid(&house.reply(&mut other)), 2);
+}
+
+#[test]
+fn whole_records_start_the_time_of_the_next_one() {
+    let mut house = House::new(PLENTY, 0);
+    let mut client = house.unix();
+    let (half, rest) = (null(1)[..20].to_vec(), null(1)[20..].to_vec());
+    client.send(&half);
+    for _ in 0..5 {
+        house.turn();
+        house.pass(Duration::from_secs(6));
+        client.send(&[&rest[..], &half[..]].concat());
+        assert_eq!(xid(&house.reply(&mut client)), 1);
+    }
+    assert_eq!(connections(&house), 1);
+}
+
+#[test]
+fn unix_and_loopback_connections_are_never_closed_for_idleness() {
+    let mut house = House::new(PLENTY, 0);
+    let address = tcp(&mut house);
+    let mut clients = (house.unix(), Client::tcp(address));
+    house.turn();
+    house.pass(Duration::from_secs(100_000));
+    clients.0.send(&null(1));
+    clients.1.send(&null(2));
+    assert_eq!(xid(&house.reply(&mut clients.0)), 1);
+    assert_eq!(xid(&house.reply(&mut clients.1)), 2);
+    assert_eq!(house.event_loop.streams().next_deadline(), None);
+}
+
+#[test]
+fn a_connection_from_elsewhere_is_closed_after_five_idle_minutes() {
+    testkit::require!();
+    let namespace = testkit::Namespace::new().unwrap();
+    // An address that is not a loopback one.
+    namespace.expect("ip", &["addr", "add", "192.0.2.7/32", "dev", "lo"]).unwrap();
+    namespace
+        .within(|| {
+            let mut house = House::new(PLENTY, 0);
+            let address = house.listen(Endpoint::Tcp("0.0.0.0:0".parse().unwrap()));
+            let mut clients: Vec<_> =
+                (0..300).map(|_| Client::tcp(([192, 0, 2, 7], address.port()).into())).collect();
+            house.until("all connections", |house| (connections(house) == 300).then_some(()));
+            house.pass(Duration::from_secs(200));
+            clients[0].send(&null(1));
+            assert_eq!(xid(&house.reply(&mut clients[0])), 1);
+            house.pass(Duration::from_secs(101));
+            // More than are closed in one turn: the rest goes without anything happening.
+            house.until("the others' end", |house| (connections(house) == 1).then_some(()));
+            assert_eq!(ended(&house, Ending::Idle), 299);
+            house.pass(Duration::from_secs(200));
+            assert_eq!(connections(&house), 0);
+        })
+        .unwrap();
+}
+
+#[test]
+fn who_waits_to_be_accepted_is_after_a_full_turn_of_accepting() {
+    let mut house = House::new(PLENTY, 0);
+    let mut clients: Vec<_> = (0..ACCEPT_MAX + 10).map(|_| house.unix()).collect();
+    for (number, client) in (0..).zip(&mut clients) {
+        client.send(&null(number));
+    }
+    house.turn();
+    assert_eq!(connections(&house), ACCEPT_MAX);
+    house.turn();
+    assert_eq!(connections(&house), ACCEPT_MAX + 10);
+    for (number, client) in (0..).zip(&mut clients) {
+        assert_eq!(client.reply().map(|reply| xid(&reply)), Some(number), "it was served at once");
+    }
+}
+
+#[test]
+fn more_connections_than_one_wait_reports_are_all_served() {
+    let mut house = House::new(PLENTY, 0);
+    let mut clients: Vec<_> = (0..300).map(|_| house.unix()).collect();
+    house.until("all connections", |house| (connections(house) == 300).then_some(()));
+    for client in &mut clients {
+        client.send(&null(9));
+    }
+    for client in &mut clients {
+        assert_eq!(xid(&house.reply(client)), 9);
+    }
+}
+
+#[test]
+fn work_left_at_the_bound_of_a_turn_is_finished_without_further_input() {
+    let mut house = House::new(PLENTY, 1_500);
+    let mut client = house.unix();
+    // Each list is larger than what a turn may write divided by a few.
+    let calls: Vec<u8> = (0..40).flat_map(dump).collect();
+    client.send(&calls);
+    for number in 0..40 {
+        assert_eq!(xid(&house.reply(&mut client)), number);
+    }
+    assert_at_rest(&house);
+}
+
+#[test]
+fn a_reader_that_keeps_up_does_not_keep_the_loop_to_itself() {
+    let mut house = House::new(PLENTY, 16);
+    let address = tcp(&mut house);
+    let mut client = Client::tcp(address);
+    sockopt::set_socket_recv_buffer_size(&client.stream, 4_000_000).unwrap();
+    let calls: Vec<u8> = (0..1_000).flat_map(dump).collect();
+    client.send(&calls);
+    house.turn();
+    house.turn();
+    let answered = std::iter::from_fn(|| client.reply()).count();
+    assert!(answered < 1_000, "a turn is bounded");
+    for number in answered..1_000 {
+        assert_eq!(xid(&house.reply(&mut client)) as usize, number);
+    }
+}
+
+#[test]
+fn at_the_cap_the_newcomer_is_served_in_the_place_of_the_idlest() {
+    let mut house = House::new(Limits { tcp: 3, ..PLENTY }, 0);
+    let address = tcp(&mut house);
+    let mut clients: Vec<_> = (0..3).map(|_| Client::tcp(address)).collect();
+    house.until("three connections", |house| (connections(house) == 3).then_some(()));
+    for at in [0, 2] {
+        clients[at].send(&null(1));
+        house.reply(&mut clients[at]);
+    }
+    let mut newcomer = Client::tcp(address);
+    newcomer.send(&null(2));
+    assert_eq!(xid(&house.reply(&mut newcomer)), 2);
+    assert_eq!((connections(&house), ended(&house, Ending::Evicted)), (3, 1));
+    house.until("the idlest one's end", |_| clients[1].is_closed().then_some(()));
+    assert!(!clients[0].is_closed() && !clients[2].is_closed());
+}
+
+#[test]
+fn roots_unix_connection_takes_the_place_of_tcp_when_everything_is_full() {
+    testkit::require!();
+    let limits = Limits { unix: 1, unix_per_uid: 1, root_reserve: 1, tcp: 1 };
+    let mut house = House::new(limits, 0);
+    let address = tcp(&mut house);
+    let mut tcp = Client::tcp(address);
+    let mut unix: Vec<_> = (0..3).map(|_| house.unix()).collect();
+    house.until("all of root's", |house| (connections(house) == 3).then_some(()));
+    for client in &mut unix {
+        client.send(&null(5));
+        assert_eq!(xid(&house.reply(client)), 5);
+    }
+    assert!(tcp.is_closed());
+    let mut fourth = house.unix();
+    house.until("the fourth one's end", |_| fourth.is_closed().then_some(()));
+    assert_eq!(house.event_loop.streams().refused(), 1);
+}
+
+#[test]
+fn unfinished_messages_are_bounded_and_the_oldest_goes() {
+    crate::process::raise_descriptor_limit();
+    let mut house = House::new(PLENTY, 0);
+    let mut clients = Vec::new();
+    let mut begun = vec![0x80, 0, 0x23, 0x28];
+    begun.resize(4 + 8_999, 0);
+    while ended(&house, Ending::InputMemory) == 0 {
+        let mut client: Client<UnixStream> = house.unix();
+        client.send(&begun);
+        let before = connections(&house);
+        house.until("a connection", |house| {
+            (connections(house) >= before.min(INPUT_MAX / 8_999)).then_some(())
+        });
+        house.turn();
+        clients.push(client);
+        assert!(clients.len() <= INPUT_MAX / 8_999 + 1);
+    }
+    assert!(clients[0].is_closed());
+    assert!(!clients[1].is_closed());
+    assert!(house.event_loop.streams().input_bytes <= INPUT_MAX);
+}
+
+#[test]
+fn replies_that_wait_are_bounded_and_who_reads_least_goes() {
+    crate::process::raise_descriptor_limit();
+    let mut house = House::new(PLENTY, 0);
+    let calls: Vec<u8> =
+        (0..1_400).flat_map(|number| record(&call(number, bind::V4, bind::GETSTAT, &[]))).collect();
+    let mut clients = Vec::new();
+    while ended(&house, Ending::OutputMemory) == 0 {
+        let mut client = house.unix();
+        client.send(&calls);
+        for _ in 0..4 {
+            house.turn();
+        }
+        assert!(house.event_loop.streams().output_bytes <= OUTPUT_MAX);
+        clients.push(client);
+        assert!(clients.len() < 1_000);
+    }
+    assert!(clients.len() > 100);
+    assert!(clients[0].is_closed());
+    let last = clients.len() - 1;
+    assert_eq!(xid(&house.reply(&mut clients[last])), 0, "others are served");
+}
+
+#[test]
+fn readers_of_lists_that_are_too_old_are_closed() {
+    let mut house = House::new(PLENTY, 16_000);
+    let mut readers: Vec<Client<UnixStream>> = Vec::new();
+    let mut registrar = house.unix();
+    for number in 0..6 {
+        let mut reader = house.unix();
+        reader.send(&dump(number));
+        house.turn();
+        house.turn();
+        readers.push(reader);
+        registrar.send(&record(&set(number, &row(20_000 + number))));
+        house.reply(&mut registrar);
+    }
+    assert_eq!(ended(&house, Ending::OldTable), 2);
+    assert!(readers[0].is_closed() && readers[1].is_closed());
+    for (number, reader) in (2..).zip(&mut readers[2..]) {
+        assert_eq!(xid(&house.reply(reader)), number);
+    }
+}
+
+#[test]
+fn a_changes_reply_leaves_after_the_one_sync_of_the_turn_and_in_order() {
+    let mut house = House::new(PLENTY, 0);
+    let mut clients: Vec<_> = (0..3).map(|_| house.unix()).collect();
+    house.until("all connections", |house| (connections(house) == 3).then_some(()));
+    for (number, client) in (0..).zip(&mut clients) {
+        client.send(&[null(10), record(&set(11, &row(number))), null(12)].concat());
+    }
+    // At the time of the sync nobody has heard anything.
+    let mut ears: Vec<_> = clients.iter().map(|client| client.stream.try_clone().unwrap()).collect();
+    house.journal.lock().unwrap().on_sync = Some(Box::new(move || {
+        use std::io::Read;
+        for ear in &mut ears {
+            let error = ear.read(&mut [0; 1]).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        }
+    }));
+    house.turn();
+    assert_eq!(house.journal.lock().unwrap().syncs, 1);
+    assert_eq!(house.journal.lock().unwrap().changes.len(), 3);
+    for client in &mut clients {
+        for wanted in [10, 11, 12] {
+            assert_eq!(client.reply().map(|reply| xid(&reply)), Some(wanted));
+        }
+    }
+    assert_at_rest(&house);
+}
+
+#[test]
+fn an_event_for_a_connection_that_was_closed_meets_nobody() {
+    let mut house = House::new(PLENTY, 0);
+    let first = house.unix();
+    house.turn();
+    let token = house.event_loop.streams().places.token(0);
+    drop(first);
+    house.turn();
+    let mut second = house.unix();
+    second.send(&null(1));
+    house.turn();
+    let places = &house.event_loop.streams().places;
+    assert_eq!(places.len(), 1);
+    assert_eq!(places.index(token), None);
+    assert_eq!(places.index(places.token(0)), Some(0));
+}
