@@ -11,6 +11,9 @@ use core::ops::Bound::{Excluded, Included};
 use oncrpc::bind::{Family, Netid, UniversalAddress};
 use oncrpc::{Program, Version};
 
+#[cfg(test)]
+mod tests;
+
 /// Who registered a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {

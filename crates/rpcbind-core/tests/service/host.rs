@@ -3,6 +3,8 @@
 use crate::callers::{HOME, interfaces};
 use crate::calls::XID;
 use core::time::Duration;
+use oncrpc::bind::Rpcb;
+use oncrpc::xdr::{List, Reader};
 use oncrpc::{Answer, AuthStatus, Reply};
 use rpcbind_core::caller::{Caller, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
@@ -180,9 +182,23 @@ impl Ended {
     /// A string as the only result.
     #[track_caller]
     pub(crate) fn text(&self) -> String {
-        let mut reader = oncrpc::xdr::Reader::new(self.results());
+        let mut reader = Reader::new(self.results());
         let text = reader.opaque(9_000).unwrap();
         reader.finish().unwrap();
         String::from_utf8(text.to_vec()).unwrap()
     }
+}
+
+/// The rows of a DUMP of version 3 or 4: program, version, netid, address, owner.
+#[track_caller]
+pub(crate) fn dump(ended: &Ended) -> Vec<(u32, u32, String, String, String)> {
+    let mut list = List::<Rpcb<'_>>::new(Reader::new(ended.results()));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let rows = list.by_ref().map(|row| {
+        let row = row.unwrap();
+        (row.program.0, row.version.0, text(row.netid), text(row.address), text(row.owner))
+    });
+    let rows = rows.collect();
+    list.reader().finish().unwrap();
+    rows
 }

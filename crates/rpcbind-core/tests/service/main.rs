@@ -5,6 +5,7 @@ mod callers;
 mod calls;
 mod caps;
 mod host;
+mod model;
 mod namespaces;
 mod owners;
 mod set;

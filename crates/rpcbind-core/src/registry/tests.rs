@@ -1,0 +1,142 @@
+//! The registry against a plain list of rows: whatever is added and removed, both say the same.
+
+extern crate std;
+
+use super::*;
+use alloc::vec;
+use oncrpc::bind::Netids;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const NETIDS: [Netid; 5] = [Netid::UDP, Netid::TCP, Netid::UDP6, Netid::TCP6, Netid::LOCAL];
+/// The ends of the number ranges among them: they are the ends of the index's ranges too.
+const PROGRAMS: [u32; 5] = [0, 1, 200_001, u32::MAX - 1, u32::MAX];
+const VERSIONS: [u32; 4] = [0, 1, u32::MAX - 1, u32::MAX];
+const OWNERS: [Owner; 4] = [Owner::ROOT, Owner::Uid(1_000), Owner::Uid(u32::MAX), Owner::Unknown];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(Row),
+    Remove(Program, Version, Netid),
+    List(ListKind),
+}
+
+fn key() -> impl Strategy<Value = (Program, Version, Netid)> {
+    (select(&PROGRAMS[..]), select(&VERSIONS[..]), select(&NETIDS[..]))
+        .prop_map(|(program, version, netid)| (Program(program), Version(version), netid))
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let rest = (1..=9_u8, select(&OWNERS[..]), 0..2_u64);
+    (key(), rest).prop_map(|((program, version, netid), (port, owner, namespace))| {
+        let address = match Netids::default().family(netid) {
+            Some(Family::Inet) => std::format!("0.0.0.0.8.{port}"),
+            Some(Family::Inet6) => std::format!("::.8.{port}"),
+            _ => std::format!("/run/{port}"),
+        };
+        Row { program, version, netid, address: address.into(), owner, namespace: Namespace(namespace) }
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => row().prop_map(Step::Insert),
+        2 => key().prop_map(|(program, version, netid)| Step::Remove(program, version, netid)),
+        1 => select(&[ListKind::Mappings, ListKind::Rpcbs][..]).prop_map(Step::List),
+    ]
+}
+
+fn key_of(row: &Row) -> (Program, Version, Netid) {
+    (row.program, row.version, row.netid)
+}
+
+/// Bytes that differ whenever the rows, their order or the kind do.
+fn encode(kind: ListKind, rows: &[Row]) -> Vec<u8> {
+    std::format!("{kind:?} {rows:?}").into_bytes()
+}
+
+fn compare(registry: &Registry, rows: &[Row]) {
+    assert_eq!(registry.rows().cloned().collect::<Vec<_>>(), rows);
+    assert_eq!(registry.len(), rows.len());
+    assert_eq!(registry.is_empty(), rows.is_empty());
+    for owner in OWNERS {
+        assert_eq!(registry.owned_by(owner), rows.iter().filter(|row| row.owner == owner).count());
+    }
+    let owners: BTreeSet<Owner> = rows.iter().map(|row| row.owner).collect();
+    assert_eq!(registry.owned.len(), owners.len(), "an owner without rows is forgotten");
+    for program in PROGRAMS.map(Program) {
+        assert_eq!(registry.has(program), rows.iter().any(|row| row.program == program));
+        for netid in NETIDS {
+            let same = rows.iter().filter(|row| (row.program, row.netid) == (program, netid));
+            let versions: Vec<Version> = registry.versions(program, netid).collect();
+            assert_eq!(versions, same.clone().map(|row| row.version).collect::<Vec<_>>());
+            for version in VERSIONS.map(Version) {
+                let exact = same.clone().find(|row| row.version == version);
+                assert_eq!(registry.exact(program, version, netid).map(|entry| &entry.row), exact);
+                let any = registry.any_version(program, version, netid).map(|entry| &entry.row);
+                assert_eq!(any, exact.or_else(|| same.clone().next_back()));
+            }
+        }
+        for version in VERSIONS.map(Version) {
+            let found = registry.on_all_netids(program, version);
+            let same = rows.iter().filter(|row| (row.program, row.version) == (program, version));
+            assert_eq!(found.iter().map(|entry| &entry.row).collect::<Vec<_>>(), same.collect::<Vec<_>>());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_added_and_removed_the_registry_is_the_plain_list(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut registry = Registry::default();
+        let mut rows: Vec<Row> = vec![];
+        for step in steps {
+            match step {
+                Step::Insert(row) => {
+                    let at = rows.iter().position(|old| key_of(old) == key_of(&row));
+                    let replaced = at.map(|at| rows.remove(at));
+                    rows.push(row.clone());
+                    let family = Netids::default().family(row.netid).unwrap();
+                    assert_eq!(registry.insert(row, family), replaced);
+                }
+                Step::Remove(program, version, netid) => {
+                    let at = rows.iter().position(|old| key_of(old) == (program, version, netid));
+                    let removed = at.map(|at| rows.remove(at));
+                    assert_eq!(registry.remove(program, version, netid), removed);
+                }
+                Step::List(kind) => {
+                    let now = encode(kind, &rows);
+                    let list = registry.list(kind, |registry| {
+                        encode(kind, &registry.rows().cloned().collect::<Vec<_>>())
+                    });
+                    assert_eq!(*list, *now);
+                    // Nothing has changed since: it is not made again.
+                    let again = registry.list(kind, |_| unreachable!("the list is kept"));
+                    assert!(Arc::ptr_eq(&list, &again));
+                }
+            }
+            compare(&registry, &rows);
+        }
+    }
+}
+
+#[test]
+fn entries_know_their_socket_and_port() {
+    let cases = [
+        (Netid::UDP, Family::Inet, "192.0.2.1.8.8", Some("192.0.2.1:2056"), 2_056),
+        (Netid::TCP6, Family::Inet6, "::1.8.8", Some("[::1]:2056"), 2_056),
+        (Netid::LOCAL, Family::Local, "/run/x", None, 0),
+    ];
+    for (netid, family, address, socket, port) in cases {
+        let mut registry = Registry::default();
+        let (program, version, owner, namespace) = (Program(1), Version(1), Owner::ROOT, Namespace(0));
+        registry.insert(Row { program, version, netid, address: address.into(), owner, namespace }, family);
+        let entry = registry.exact(program, version, netid).unwrap();
+        assert_eq!(entry.socket, socket.map(|socket| socket.parse().unwrap()));
+        assert_eq!(entry.port(), port);
+    }
+}
