@@ -8,5 +8,7 @@ mod host;
 mod model;
 mod namespaces;
 mod owners;
+mod reflection;
+mod seeded;
 mod set;
 mod unset;
