@@ -3,5 +3,6 @@
 pub mod directory;
 pub mod format;
 pub mod journal;
+pub mod prepare;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,256 @@
+//! The two files by which the C daemon survives a restart (`-w`): `rpcbind.xdr` and `portmap.xdr` in the state
+//! directory, plain XDR lists as DUMP answers them (RFC 1833 sections 2.1 and 3.1), without header or checksum.
+//! Reading never deletes or changes them.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use oncrpc::bind::{self, Mapping, Netid, Netids, Protocol, Rpcb, UniversalAddress};
+use oncrpc::xdr::{self, Decode, Encode, List, Reader, Writer, encode_list, padding};
+use oncrpc::{Program, Version};
+use rpcbind_core::registry::{Owner, Row};
+
+use crate::state::directory::{Directory, Unfit};
+
+/// Every row, as versions 3 and 4 list them.
+pub const RPCB_FILE: &str = "rpcbind.xdr";
+/// The rows on udp and tcp over IPv4, as version 2 lists them.
+pub const PMAP_FILE: &str = "portmap.xdr";
+/// The longest file that is read, in bytes.
+pub const MAX_BYTES: u64 = 4 << 20;
+/// The most rows that are taken from one file, the port mapper's own not counted.
+pub const MAX_ROWS: usize = 16_384;
+
+/// A row of a file. Nothing about it is checked yet but that it decodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarmRow {
+    /// The program.
+    pub program: Program,
+    /// Its version.
+    pub version: Version,
+    /// The netid's name; bytes that are not UTF-8 are replaced, and no netid has those.
+    pub netid: String,
+    /// The universal address, likewise.
+    pub address: String,
+    /// Who registered it, as far as the file says.
+    pub owner: Owner,
+}
+
+/// What the files held.
+#[derive(Debug, Default)]
+pub struct WarmStart {
+    /// The rows in the order of `rpcbind.xdr`, then those that only `portmap.xdr` has. The port mapper's own are left
+    /// out.
+    pub rows: Vec<WarmRow>,
+    /// What was wrong. The rows before it are taken all the same.
+    pub faults: Vec<Fault>,
+    /// The contents, `rpcbind.xdr` first; `None` for a file that is absent or not fit to be read.
+    pub contents: [Option<Vec<u8>>; 2],
+}
+
+/// Why a file, or the rest of one, was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The file is not one that this daemon or the C one has written.
+    #[error("{file}: not read: {unfit}")]
+    Unfit {
+        /// Its name.
+        file: &'static str,
+        /// Why.
+        unfit: Unfit,
+    },
+    /// The file is damaged.
+    #[error("{file}: damaged at byte {offset}: {error}")]
+    Damaged {
+        /// Its name.
+        file: &'static str,
+        /// Where the value begins that does not decode.
+        offset: usize,
+        /// What is wrong with it.
+        error: xdr::Error,
+    },
+    /// The file has more rows than are kept.
+    #[error("{file}: more than {MAX_ROWS} rows, the rest from byte {offset} on is not taken")]
+    Rows {
+        /// Its name.
+        file: &'static str,
+        /// Where the first row too many begins.
+        offset: usize,
+    },
+    /// A row of version 2 stands for nothing that can be registered.
+    #[error("{PMAP_FILE}: program {} version {} has protocol {} and port {}", .0.program.0, .0.version.0, .0.protocol.0, .0.port)]
+    Mapping(Mapping),
+}
+
+/// Reads both files. Those that are absent hold nothing, which is no fault.
+#[must_use]
+pub fn read(directory: &Directory) -> WarmStart {
+    let mut start = WarmStart::default();
+    let mut file = |name| {
+        directory.read(name, MAX_BYTES).unwrap_or_else(|unfit| {
+            start.faults.push(Fault::Unfit { file: name, unfit });
+            None
+        })
+    };
+    let contents = [file(RPCB_FILE), file(PMAP_FILE)];
+    if let [Some(bytes), _] = &contents {
+        let rows = elements(RPCB_FILE, bytes, |row: &Rpcb<'_>| row.program, &mut start.faults);
+        start.rows.extend(rows.iter().map(row));
+    }
+    if let [_, Some(bytes)] = &contents {
+        let mappings = elements(PMAP_FILE, bytes, |row: &Mapping| row.program, &mut start.faults);
+        merge(mappings, &mut start);
+    }
+    start.contents = contents;
+    start
+}
+
+/// Writes both files: all rows, the port mapper's own included, as DUMP answers them. Each file is replaced whole or
+/// not at all, with mode 0600. Answers what was written.
+///
+/// # Errors
+/// The system's. `portmap.xdr` is written last: without it every row is still there.
+pub fn write<'a>(
+    directory: &Directory,
+    rows: impl Iterator<Item = &'a Row> + Clone,
+    netids: &Netids,
+) -> io::Result<[Vec<u8>; 2]> {
+    let owners: Vec<String> = rows.clone().map(|row| owner_text(row.owner)).collect();
+    let listed = rows.clone().zip(&owners).map(|(row, owner)| Rpcb {
+        program: row.program,
+        version: row.version,
+        netid: netids.name(row.netid).as_bytes(),
+        address: row.address.as_bytes(),
+        owner: owner.as_bytes(),
+    });
+    let contents = [encode(listed, rpcb_bytes)?, encode(rows.filter_map(mapping), |_| MAPPING_BYTES)?];
+    for (file, bytes) in [RPCB_FILE, PMAP_FILE].into_iter().zip(&contents) {
+        directory.replace(&format!("{file}.new"), file, bytes)?;
+    }
+    Ok(contents)
+}
+
+/// The elements of a file that are not the port mapper's own, up to the first that does not decode.
+fn elements<'a, T: Decode<'a>>(
+    file: &'static str,
+    bytes: &'a [u8],
+    program: impl Fn(&T) -> Program,
+    faults: &mut Vec<Fault>,
+) -> Vec<T> {
+    let offset = |reader: Reader<'_>| bytes.len().saturating_sub(reader.rest().len());
+    let mut list = List::<T>::new(Reader::new(bytes));
+    let mut taken = Vec::new();
+    loop {
+        let before = list.reader();
+        match list.next() {
+            Some(Ok(element)) if program(&element) == bind::PROGRAM => {}
+            Some(Ok(_)) if taken.len() >= MAX_ROWS => {
+                faults.push(Fault::Rows { file, offset: offset(before) });
+                return taken;
+            }
+            Some(Ok(element)) => taken.push(element),
+            Some(Err(error)) => {
+                faults.push(Fault::Damaged { file, offset: offset(list.reader()), error });
+                return taken;
+            }
+            None => break,
+        }
+    }
+    let end = list.reader();
+    if let Err(error) = end.finish() {
+        faults.push(Fault::Damaged { file, offset: offset(end), error });
+    }
+    taken
+}
+
+/// Adds what only version 2's file has. Its rows say nothing about their owner.
+fn merge(mappings: Vec<Mapping>, start: &mut WarmStart) {
+    let known = |row: &WarmRow| (row.program, row.version, row.netid.to_ascii_lowercase());
+    let mut seen: HashSet<_> = start.rows.iter().map(known).collect();
+    for mapping in mappings {
+        let netid = match mapping.protocol {
+            Protocol::UDP => Some("udp"),
+            Protocol::TCP => Some("tcp"),
+            _ => None,
+        };
+        let port = u16::try_from(mapping.port).ok().filter(|port| *port != 0);
+        let (Some(netid), Some(port)) = (netid, port) else {
+            start.faults.push(Fault::Mapping(mapping));
+            continue;
+        };
+        let address = UniversalAddress::from_socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).text();
+        let row = WarmRow {
+            program: mapping.program,
+            version: mapping.version,
+            netid: netid.to_owned(),
+            address: String::from_utf8_lossy(address.as_bytes()).into_owned(),
+            owner: Owner::Unknown,
+        };
+        if seen.insert(known(&row)) {
+            start.rows.push(row);
+        }
+    }
+}
+
+fn row(listed: &Rpcb<'_>) -> WarmRow {
+    WarmRow {
+        program: listed.program,
+        version: listed.version,
+        netid: String::from_utf8_lossy(listed.netid).into_owned(),
+        address: String::from_utf8_lossy(listed.address).into_owned(),
+        owner: owner(listed.owner),
+    }
+}
+
+/// An owner's name: `superuser`, or a uid in decimal.
+fn owner(text: &[u8]) -> Owner {
+    let number = |text: &str| text.parse().ok().or_else(|| text.parse().ok().map(i32::cast_unsigned));
+    match core::str::from_utf8(text) {
+        Ok("superuser") => Owner::Uid(0),
+        Ok(text) => number(text).map_or(Owner::Unknown, Owner::Uid),
+        Err(_) => Owner::Unknown,
+    }
+}
+
+/// As the C daemon compares it, which prints a uid as a signed number.
+fn owner_text(owner: Owner) -> String {
+    match owner {
+        Owner::Uid(0) => "superuser".to_owned(),
+        Owner::Uid(uid) => uid.cast_signed().to_string(),
+        Owner::Unknown => "unknown".to_owned(),
+    }
+}
+
+/// A row as version 2 sees it.
+fn mapping(row: &Row) -> Option<Mapping> {
+    let protocol = match row.netid {
+        Netid::UDP => Protocol::UDP,
+        Netid::TCP => Protocol::TCP,
+        _ => return None,
+    };
+    let address = UniversalAddress::parse(row.address.as_bytes(), bind::Family::Inet)?;
+    Some(Mapping { program: row.program, version: row.version, protocol, port: address.port()?.into() })
+}
+
+const MAPPING_BYTES: usize = 16;
+
+fn rpcb_bytes(row: &Rpcb<'_>) -> usize {
+    let text = |text: &[u8]| text.len().saturating_add(padding(text.len())).saturating_add(4);
+    [row.netid, row.address, row.owner].map(text).iter().fold(8, |sum, len| sum.saturating_add(*len))
+}
+
+/// A list in a buffer of just its size.
+fn encode<T: Encode>(
+    elements: impl Iterator<Item = T> + Clone,
+    bytes: impl Fn(&T) -> usize,
+) -> io::Result<Vec<u8>> {
+    let len =
+        elements.clone().fold(4_usize, |sum, element| sum.saturating_add(bytes(&element)).saturating_add(4));
+    let mut buffer = vec![0; len];
+    encode_list(elements, &mut Writer::new(&mut buffer)).map_err(io::Error::other)?;
+    Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests;
