@@ -4,5 +4,8 @@ mod net;
 pub mod hosts;
 pub mod logging;
 pub mod netlink;
+pub mod notify;
 pub mod peer;
+pub mod privilege;
 pub mod state;
+pub mod warmstart;
