@@ -14,6 +14,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod activator;
 pub mod daemon;
 pub mod differential;
 pub mod namespace;
@@ -26,6 +27,7 @@ pub mod table;
 pub mod vectors;
 pub mod wait;
 
+pub use activator::Activator;
 pub use daemon::{Daemon, DaemonKind, Ready, Stopped};
 pub use namespace::Namespace;
 pub use process::{Finished, Process};

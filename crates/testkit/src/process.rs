@@ -52,6 +52,17 @@ impl Process {
         Ok(Self { name, child, pidfd, stdout, stderr })
     }
 
+    /// Takes over a child that was started in another way, and the reading ends of its two outputs.
+    pub(crate) fn adopt<R: Read + Send + 'static>(
+        name: String,
+        child: Child,
+        [stdout, stderr]: [R; 2],
+    ) -> io::Result<Self> {
+        let (stdout, stderr) = (Collected::from(Some(stdout)), Collected::from(Some(stderr)));
+        let pidfd = pidfd_open(pid_of(&child)?, PidfdFlags::empty())?;
+        Ok(Self { name, child, pidfd, stdout, stderr })
+    }
+
     /// Its number as the test sees it, outside the namespace.
     #[must_use]
     pub fn pid(&self) -> u32 {
