@@ -1,6 +1,8 @@
 //! Placeholder.
 
 mod net;
+pub mod args;
+pub mod config;
 pub mod hosts;
 pub mod logging;
 pub mod netlink;

@@ -103,11 +103,11 @@ pub struct Args {
 
     /// Print this help
     #[arg(long, action = ArgAction::Help)]
-    help: Option<bool>,
+    pub(crate) help: Option<bool>,
 
     /// Print the version
     #[arg(long, action = ArgAction::Version)]
-    version: Option<bool>,
+    pub(crate) version: Option<bool>,
 }
 
 const LONG_ABOUT: &str = "\
