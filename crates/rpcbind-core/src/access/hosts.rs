@@ -47,6 +47,22 @@ pub struct HostRule {
 }
 
 /// The decision of both files: the first rule that matches decides, and who matches none is admitted.
+///
+/// ```
+/// use rpcbind_core::access::{ClientPattern, HostRule, HostRules};
+///
+/// // hosts.allow: `rpcbind: 10.0.0.0/8 EXCEPT 10.1.`; hosts.deny: `ALL: ALL`
+/// let ten = ClientPattern::Prefix("10.0.0.0/8".parse()?);
+/// let clients = vec![vec![ten], vec![ClientPattern::Starts("10.1.".into())]];
+/// let everybody = vec![vec![ClientPattern::All]];
+/// let rules = HostRules::new(
+///     vec![HostRule { clients, admit: true }],
+///     vec![HostRule { clients: everybody, admit: false }],
+/// );
+/// assert!(rules.admits("10.2.3.4".parse()?));
+/// assert!(!rules.admits("10.1.2.3".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRules {
     rules: Vec<HostRule>,

@@ -127,6 +127,20 @@ impl AccessRule {
 }
 
 /// The rules in order. Empty by default: everything is allowed.
+///
+/// ```
+/// use rpcbind_core::access::{AccessList, AccessRule, Action, ProcedureKind, ProcedureSet};
+///
+/// let list = AccessList::new(vec![AccessRule {
+///     action: Action::Deny,
+///     from: vec!["192.0.2.0/24".parse()?],
+///     procedures: ProcedureSet::NONE.with(ProcedureKind::Dump),
+///     programs: vec![],
+/// }]);
+/// assert!(!list.allows("192.0.2.7".parse()?, ProcedureKind::Dump, None));
+/// assert!(list.allows("198.51.100.7".parse()?, ProcedureKind::Dump, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     rules: Vec<AccessRule>,

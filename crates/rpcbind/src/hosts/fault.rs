@@ -94,7 +94,7 @@ impl Problem {
             Self::HostBits => "clear the bits after the mask",
             Self::Mask(_) => "write net/length, net/mask or [net]/length",
             Self::FileUnreadable(_) => {
-                "make it readable, at most 1 MiB, nested at most 4 deep, at most 64 of them"
+                "put it below /etc, readable, at most 1 MiB, nested at most 4 deep, at most 64 of them"
             }
             Self::TooMany(_) => "write fewer than 65536 patterns",
             Self::NoColon => "write daemons : clients",

@@ -30,7 +30,8 @@ pub struct Hosts {
     pub rules: HostRules,
     /// The rules that do not do what they say, in the order of the files.
     pub faults: Vec<Fault>,
-    /// The files of patterns that the rules name, whether they exist or not: a change of one changes the rules.
+    /// The files of patterns that the rules name, whether they exist or not: a change of one changes the rules. A
+    /// confined daemon reads them again only where they are below `/etc`.
     pub pattern_files: BTreeSet<PathBuf>,
 }
 
