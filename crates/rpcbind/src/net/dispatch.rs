@@ -18,10 +18,10 @@ pub(crate) trait KernelFacts {
 /// Where accepted changes are kept.
 pub(crate) trait Journal {
     /// Takes a change that has just been made; an empty one repeats a promise that is not kept yet.
-    fn append(&mut self, change: &Change);
+    fn append(&mut self, change: &Change, service: &Service);
     /// Makes everything appended durable, or finds out that it cannot be: afterwards the replies leave. Called at most
     /// once a turn of the loop, and only when something was appended.
-    fn sync(&mut self);
+    fn sync(&mut self, now: Duration, service: &Service);
 }
 
 /// Who wants to know how messages ended: logs and metrics.
@@ -71,8 +71,8 @@ pub(crate) struct Dispatch {
 pub(crate) struct NoJournal;
 
 impl Journal for NoJournal {
-    fn append(&mut self, _: &Change) {}
-    fn sync(&mut self) {}
+    fn append(&mut self, _: &Change, _: &Service) {}
+    fn sync(&mut self, _: Duration, _: &Service) {}
 }
 
 /// Knows nothing: the owner of every inet caller is unknown, and no service is ever judged dead.
@@ -110,6 +110,11 @@ impl Dispatch {
             Self { service, kernel, journal, observer, began: Instant::now(), now, unsynced: false };
         dispatch.look_at_the_clock();
         dispatch
+    }
+
+    /// Has somebody else told how messages end.
+    pub(crate) fn set_observer(&mut self, observer: Box<dyn Observer + Send>) {
+        self.observer = observer;
     }
 
     /// Measures the time, for everything until the next call.
@@ -154,7 +159,7 @@ impl Dispatch {
                 Outcome::Reply { len } => Answer::Reply { len },
                 Outcome::Table { len, body } => Answer::Table { len, body },
                 Outcome::Commit { len, change } => {
-                    self.journal.append(&change);
+                    self.journal.append(&change, &self.service);
                     self.unsynced = true;
                     Answer::Held { len }
                 }
@@ -172,7 +177,7 @@ impl Dispatch {
     /// Ends the holding back of replies: what was changed is durable now, or known to be not.
     pub(crate) fn sync(&mut self) {
         if std::mem::take(&mut self.unsynced) {
-            self.journal.sync();
+            self.journal.sync(self.now.monotonic, &self.service);
         }
     }
 }

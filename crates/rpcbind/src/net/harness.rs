@@ -45,11 +45,11 @@ pub(super) struct Kept {
 struct Keeping(Arc<Mutex<Kept>>);
 
 impl Journal for Keeping {
-    fn append(&mut self, change: &Change) {
+    fn append(&mut self, change: &Change, _: &Service) {
         self.0.lock().unwrap().changes.push(change.clone());
     }
 
-    fn sync(&mut self) {
+    fn sync(&mut self, _: Duration, _: &Service) {
         let mut kept = self.0.lock().unwrap();
         kept.syncs += 1;
         if let Some(on_sync) = &mut kept.on_sync {

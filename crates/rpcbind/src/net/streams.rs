@@ -1,29 +1,18 @@
-//! All connections: accepting them within their caps, serving the ones that are ready, closing the ones whose time or
-//! room is over. Every bound here has a count of the connections that it closed. It must never wait.
+//! All connections: serving the ones that are ready, closing the ones whose time or room is over. Every bound here has a count of the connections that it closed. It must never wait.
 
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rpcbind_core::caller::{Caller, Namespace};
-use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
 use super::chain::{Chain, Links};
-use super::connection::{Connection, Ending, Scratch};
+use super::connection::{Ending, Scratch};
 use super::dispatch::Dispatch;
-use super::errors::Fault;
-use super::listen::{Endpoint, Socket};
-use super::packet_info::unmapped;
 use super::places::{Entry, Places};
 use super::poller::{Poller, Ready, Token};
-use super::shares::{Admission, Limits, Prefix, Share, Shares};
+use super::shares::{Limits, Share, Shares};
 use super::tables::{Tables, is_same};
-use crate::peer::Peer;
 
-/// Connections accepted at one listener in one turn of the loop.
-pub(super) const ACCEPT_MAX: usize = 64;
 /// How long a record may take to be completed.
 const RECORD_TIME: Duration = Duration::from_secs(10);
 /// How long a peer may read nothing of what waits for it.
@@ -36,6 +25,10 @@ const INPUT_MAX: usize = 8 * 1024 * 1024;
 const OUTPUT_MAX: usize = 16 * 1024 * 1024;
 /// Connections closed in one turn of the loop because their time is over.
 const EXPIRE_MAX: usize = 256;
+
+mod accept;
+
+pub(crate) use accept::{AcceptError, Accepted};
 
 /// Every connection, and the order in which their time will be over.
 pub(crate) struct Streams {
@@ -59,25 +52,6 @@ pub(crate) struct Streams {
     endings: [u64; Ending::COUNT],
     refused: u64,
     home: Namespace,
-}
-
-/// How accepting went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accepted {
-    /// Nobody is left, or it is the turn of others.
-    Enough,
-    /// The host is out of descriptors or memory: to be left alone for a while.
-    Crowded,
-}
-
-/// The listener itself is broken.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot accept connections at {endpoint}: {source}")]
-pub(crate) struct AcceptError {
-    /// Which one.
-    pub(crate) endpoint: Endpoint,
-    /// What the kernel said.
-    pub(crate) source: Errno,
 }
 
 impl Streams {
@@ -116,39 +90,6 @@ impl Streams {
     /// How many connections ended for this reason.
     pub(super) fn ended(&self, ending: Ending) -> u64 {
         self.endings.get(ending as usize).copied().unwrap_or(0)
-    }
-
-    /// Accepts whoever waits at a listener, at most [`ACCEPT_MAX`], and serves each at once.
-    ///
-    /// # Errors
-    /// The listener is broken.
-    pub(crate) fn accept(
-        &mut self,
-        listener: &Socket,
-        poller: &Poller,
-        dispatch: &mut Dispatch,
-    ) -> Result<Accepted, AcceptError> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let mut made_room = false;
-        for _ in 0..ACCEPT_MAX {
-            match rustix::net::acceptfrom_with(&listener.descriptor, flags) {
-                Ok((socket, from)) => {
-                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                    self.take_in(listener, socket, from, poller, dispatch);
-                }
-                Err(errno) => match Fault::of(errno) {
-                    Fault::NotNow => return Ok(Accepted::Enough),
-                    Fault::Interrupted | Fault::Theirs => {}
-                    // Somebody's descriptor is worth more than everybody's waiting.
-                    Fault::Crowded if errno == Errno::MFILE && !made_room => made_room = self.make_room(),
-                    Fault::Crowded => return Ok(Accepted::Crowded),
-                    Fault::Ours => {
-                        return Err(AcceptError { endpoint: listener.endpoint.clone(), source: errno });
-                    }
-                },
-            }
-        }
-        Ok(Accepted::Enough)
     }
 
     /// Serves a connection that is ready. One that was closed in the meantime is nobody.
@@ -203,61 +144,6 @@ impl Streams {
         let unfinished = first(&self.unfinished, |entry| entry.record_since, RECORD_TIME, Ending::Unfinished);
         let reading = first(&self.reading, |entry| entry.reading_since, READING_TIME, Ending::NotReading);
         [idle, unfinished, reading].into_iter().flatten().min()
-    }
-
-    fn take_in(
-        &mut self,
-        listener: &Socket,
-        socket: OwnedFd,
-        from: Option<SocketAddr>,
-        poller: &Poller,
-        dispatch: &mut Dispatch,
-    ) {
-        let Some(caller) = self.caller(listener, &socket, from) else {
-            self.refused = self.refused.saturating_add(1);
-            return;
-        };
-        let admission = match &caller {
-            Caller::Unix { uid, .. } => self.shares.admit_unix(*uid),
-            Caller::Connection { from, .. } => self.shares.admit_tcp(Prefix::of(*from)),
-            Caller::Datagram(_) => Admission::Refused,
-        };
-        let share = match admission {
-            Admission::Admitted(share) => share,
-            Admission::InPlaceOfOne(share) => {
-                match share {
-                    Share::Tcp(_) => self.make_room(),
-                    _ => self.idle_longest().is_some_and(|index| self.close(index, Ending::Evicted)),
-                };
-                share
-            }
-            Admission::Refused => {
-                self.refused = self.refused.saturating_add(1);
-                return;
-            }
-        };
-        let index = self.places.insert(Connection::new(socket, caller, dispatch.now()), share);
-        self.shares.enter(share, index);
-        self.was_active(index, share);
-        self.turn(index, true, poller, dispatch);
-    }
-
-    /// What the kernel says about an accepted socket; `None` when it is gone already.
-    fn caller(&self, listener: &Socket, socket: &OwnedFd, from: Option<SocketAddr>) -> Option<Caller> {
-        let bound = match &listener.endpoint {
-            Endpoint::Tcp(bound) => *bound,
-            Endpoint::Path(_) | Endpoint::Abstract(_) => {
-                let peer = Peer::of(socket.as_fd());
-                return Some(Caller::Unix { uid: peer.uid, namespace: peer.namespace.unwrap_or(self.home) });
-            }
-            Endpoint::Udp(_) => return None,
-        };
-        let local = if bound.ip().is_unspecified() {
-            rustix::net::getsockname(socket).and_then(SocketAddr::try_from).ok()?
-        } else {
-            bound
-        };
-        Some(Caller::Connection { from: unmapped(from?).0, local: unmapped(local).0 })
     }
 
     /// One turn of one connection, and all that follows from it.

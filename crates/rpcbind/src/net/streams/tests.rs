@@ -3,9 +3,12 @@ use std::os::unix::net::UnixStream;
 
 use oncrpc::bind;
 use rustix::net::sockopt;
+use std::net::SocketAddr;
 
 use super::super::harness::{Client, House, PLENTY, call, dump, null, record, row, set, xid};
+use super::accept::ACCEPT_MAX;
 use super::*;
+use crate::net::listen::Endpoint;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 

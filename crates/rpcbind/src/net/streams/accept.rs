@@ -1,0 +1,131 @@
+//! Accepting connections within their caps, at most so many in a turn, each served at once. It must never wait, and
+//! never end because a stranger's connection failed.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rpcbind_core::caller::Caller;
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+use super::Streams;
+use crate::net::connection::{Connection, Ending};
+use crate::net::dispatch::Dispatch;
+use crate::net::errors::Fault;
+use crate::net::listen::{Endpoint, Socket};
+use crate::net::packet_info::unmapped;
+use crate::net::poller::Poller;
+use crate::net::shares::{Admission, Prefix, Share};
+use crate::peer::Peer;
+
+/// Connections accepted at one listener in one turn of the loop.
+pub(super) const ACCEPT_MAX: usize = 64;
+
+/// How accepting went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Nobody is left, or it is the turn of others.
+    Enough,
+    /// The host is out of descriptors or memory: to be left alone for a while.
+    Crowded,
+}
+
+/// The listener itself is broken.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot accept connections at {endpoint}: {source}")]
+pub(crate) struct AcceptError {
+    /// Which one.
+    pub(crate) endpoint: Endpoint,
+    /// What the kernel said.
+    pub(crate) source: Errno,
+}
+
+impl Streams {
+    /// Accepts whoever waits at a listener, at most [`ACCEPT_MAX`], and serves each at once.
+    ///
+    /// # Errors
+    /// The listener is broken.
+    pub(crate) fn accept(
+        &mut self,
+        listener: &Socket,
+        poller: &Poller,
+        dispatch: &mut Dispatch,
+    ) -> Result<Accepted, AcceptError> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let mut made_room = false;
+        for _ in 0..ACCEPT_MAX {
+            match rustix::net::acceptfrom_with(&listener.descriptor, flags) {
+                Ok((socket, from)) => {
+                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                    self.take_in(listener, socket, from, poller, dispatch);
+                }
+                Err(errno) => match Fault::of(errno) {
+                    Fault::NotNow => return Ok(Accepted::Enough),
+                    Fault::Interrupted | Fault::Theirs => {}
+                    // Somebody's descriptor is worth more than everybody's waiting.
+                    Fault::Crowded if errno == Errno::MFILE && !made_room => made_room = self.make_room(),
+                    Fault::Crowded => return Ok(Accepted::Crowded),
+                    Fault::Ours => {
+                        return Err(AcceptError { endpoint: listener.endpoint.clone(), source: errno });
+                    }
+                },
+            }
+        }
+        Ok(Accepted::Enough)
+    }
+
+    fn take_in(
+        &mut self,
+        listener: &Socket,
+        socket: OwnedFd,
+        from: Option<SocketAddr>,
+        poller: &Poller,
+        dispatch: &mut Dispatch,
+    ) {
+        let Some(caller) = self.caller(listener, &socket, from) else {
+            self.refused = self.refused.saturating_add(1);
+            return;
+        };
+        let admission = match &caller {
+            Caller::Unix { uid, .. } => self.shares.admit_unix(*uid),
+            Caller::Connection { from, .. } => self.shares.admit_tcp(Prefix::of(*from)),
+            Caller::Datagram(_) => Admission::Refused,
+        };
+        let share = match admission {
+            Admission::Admitted(share) => share,
+            Admission::InPlaceOfOne(share) => {
+                match share {
+                    Share::Tcp(_) => self.make_room(),
+                    _ => self.idle_longest().is_some_and(|index| self.close(index, Ending::Evicted)),
+                };
+                share
+            }
+            Admission::Refused => {
+                self.refused = self.refused.saturating_add(1);
+                return;
+            }
+        };
+        let index = self.places.insert(Connection::new(socket, caller, dispatch.now()), share);
+        self.shares.enter(share, index);
+        self.was_active(index, share);
+        self.turn(index, true, poller, dispatch);
+    }
+
+    /// What the kernel says about an accepted socket; `None` when it is gone already.
+    fn caller(&self, listener: &Socket, socket: &OwnedFd, from: Option<SocketAddr>) -> Option<Caller> {
+        let bound = match &listener.endpoint {
+            Endpoint::Tcp(bound) => *bound,
+            Endpoint::Path(_) | Endpoint::Abstract(_) => {
+                let peer = Peer::of(socket.as_fd());
+                return Some(Caller::Unix { uid: peer.uid, namespace: peer.namespace.unwrap_or(self.home) });
+            }
+            Endpoint::Udp(_) => return None,
+        };
+        let local = if bound.ip().is_unspecified() {
+            rustix::net::getsockname(socket).and_then(SocketAddr::try_from).ok()?
+        } else {
+            bound
+        };
+        Some(Caller::Connection { from: unmapped(from?).0, local: unmapped(local).0 })
+    }
+}
