@@ -17,6 +17,7 @@
 pub mod activator;
 pub mod daemon;
 pub mod differential;
+pub mod kernel;
 pub mod namespace;
 pub mod process;
 pub mod programs;
