@@ -2,19 +2,20 @@
 
 use crate::command::{Failure, answers, cargo, program, run as start};
 use crate::steps::Steps;
-use crate::{fuzz, packages, purity, test};
+use crate::{fuzz, packages, purity, test, texts};
 
 /// One check.
 type Step = fn() -> Result<(), Failure>;
 
 /// The checks, cheap ones first.
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("fmt", fmt),
     ("scripts", scripts),
     ("clippy", clippy),
     ("purity", purity::run),
     ("test", || test::run(&[])),
     ("doc", doc),
+    ("texts", texts::compare),
     ("deny", deny),
     ("fuzz", || fuzz::run(&[])),
 ];

@@ -7,6 +7,7 @@ mod packages;
 mod purity;
 mod steps;
 mod test;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ usage: cargo xtask <command>
   ci [--skip STEP]... [--only STEP]...   everything that is checked before a change is taken
   purity                                 prove that the pure crates need no standard library
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
+  dist                                   write manual pages, completions and the sample configuration
   packages                               install the Debian packages that the tests talk to
 
 The steps of ci, in their order:";
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run(&rest),
         Some("purity") => purity::run(),
         Some("fuzz") => fuzz::run(&rest),
+        Some("dist") => texts::write(),
         Some("packages") => packages::install(),
         _ => {
             eprintln!("{USAGE} {}", ci::names());
