@@ -110,10 +110,7 @@ fn gets_full_replies(policy: &Policy, datagram: &Datagram) -> bool {
 /// Whether a message is looked at at all, before any of it is.
 pub(crate) fn admit(caller: &Caller, interfaces: &Interfaces, message_len: usize) -> Result<(), Reason> {
     let Caller::Datagram(datagram) = caller else { return Ok(()) };
-    if class_for_reading(caller, interfaces) == Class::Loopback {
-        return Ok(());
-    }
-    if message_len < SHORTEST_CALL {
+    if message_len < SHORTEST_CALL && class_for_reading(caller, interfaces) != Class::Loopback {
         return Err(Reason::NotACall);
     }
     let source = datagram.from.ip();

@@ -4,11 +4,14 @@
 mod callers;
 mod calls;
 mod caps;
+mod credentials;
 mod host;
 mod model;
 mod namespaces;
 mod owners;
+mod procedures;
 mod reflection;
 mod seeded;
 mod set;
+mod truncation;
 mod unset;
