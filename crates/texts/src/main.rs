@@ -3,10 +3,6 @@
 
 mod manual;
 mod roff;
-/// What rpcinfo says about its command line: a program has no library to take it from.
-#[path = "../../rpcinfo/src/usage.rs"]
-#[expect(dead_code, unreachable_pub, reason = "it is written for its own program")]
-mod rpcinfo;
 
 use clap::Command;
 use clap_complete::Shell;
@@ -45,11 +41,11 @@ fn texts() -> io::Result<Vec<Text>> {
     let text = |path: &str, contents| Text { path: path.into(), contents };
     let mut texts = vec![
         text("docs/man/rpcbind.8", manual::rpcbind(rpcbind::args::command())?),
-        text("docs/man/rpcinfo.8", manual::rpcinfo(rpcinfo::command())?),
+        text("docs/man/rpcinfo.8", manual::rpcinfo(rpcinfo::usage::command())?),
         text("docs/man/rpcbind.toml.5", manual::rpcbind_toml()),
         text("packaging/rpcbind.toml", rpcbind::config::sample()),
     ];
-    for command in [rpcbind::args::command(), rpcinfo::command()] {
+    for command in [rpcbind::args::command(), rpcinfo::usage::command()] {
         for (shell, folder, before, after) in
             [(Shell::Bash, "bash", "", ""), (Shell::Zsh, "zsh", "_", ""), (Shell::Fish, "fish", "", ".fish")]
         {
