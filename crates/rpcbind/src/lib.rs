@@ -1,6 +1,9 @@
 //! Placeholder.
 
+mod lock;
 mod net;
+mod process;
+
 pub mod args;
 pub mod config;
 pub mod hosts;
@@ -9,5 +12,6 @@ pub mod netlink;
 pub mod notify;
 pub mod peer;
 pub mod privilege;
+pub mod server;
 pub mod state;
 pub mod warmstart;

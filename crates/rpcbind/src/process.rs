@@ -67,6 +67,11 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
     holds.unwrap_or(u64::MAX)
 }
 
+/// The soft limit of descriptors that holds now.
+pub(crate) fn descriptor_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// The two processes that [`detach`] makes of one.
 #[derive(Debug)]
 pub(crate) enum Detached {

@@ -64,6 +64,9 @@ pub(crate) struct Dispatch {
     began: Instant,
     now: Now,
     unsynced: bool,
+    /// Time that does not pass by itself.
+    #[cfg(test)]
+    stopped_at: Option<Duration>,
 }
 
 /// Keeps nothing: what is registered lives as long as the process.
@@ -106,8 +109,17 @@ impl Dispatch {
         observer: Box<dyn Observer + Send>,
     ) -> Self {
         let now = Now { monotonic: Duration::ZERO, unix_seconds: 0 };
-        let mut dispatch =
-            Self { service, kernel, journal, observer, began: Instant::now(), now, unsynced: false };
+        let mut dispatch = Self {
+            service,
+            kernel,
+            journal,
+            observer,
+            began: Instant::now(),
+            now,
+            unsynced: false,
+            #[cfg(test)]
+            stopped_at: None,
+        };
         dispatch.look_at_the_clock();
         dispatch
     }
@@ -125,12 +137,16 @@ impl Dispatch {
             // The protocol counts in 32 bits (RFC 1833 section 2.2.1), which wrap in 2106.
             unix_seconds: u32::try_from(since_1970.as_secs() & u64::from(u32::MAX)).unwrap_or(0),
         };
+        #[cfg(test)]
+        if let Some(stopped_at) = self.stopped_at {
+            self.now.monotonic = stopped_at;
+        }
     }
 
-    /// Lets time pass.
+    /// Lets so much time pass, and from then on none by itself.
     #[cfg(test)]
     pub(crate) fn push_the_clock(&mut self, by: Duration) {
-        self.began -= by;
+        self.stopped_at = Some(self.now.monotonic + by);
         self.look_at_the_clock();
     }
 

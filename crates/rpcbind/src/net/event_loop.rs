@@ -34,6 +34,15 @@ pub(crate) trait Watched {
     fn on_readable(&mut self, dispatch: &mut Dispatch) -> io::Result<Next>;
 }
 
+/// Something that has to be done at some time.
+pub(crate) trait Timed {
+    /// How long from now until it has to be; `None` while nothing has to be.
+    fn due_in(&self) -> Option<Duration>;
+
+    /// Does it: a bounded amount of work.
+    fn on_time(&mut self, dispatch: &mut Dispatch);
+}
+
 /// Whether the loop goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -45,7 +54,7 @@ pub(crate) enum Next {
 
 /// Why the loop cannot go on: all of it is ours.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LoopError {
+pub enum LoopError {
     /// Waiting failed.
     #[error("cannot wait for descriptors: {0}")]
     Poller(#[source] io::Error),
@@ -100,6 +109,7 @@ pub(crate) struct EventLoop {
     batch: Batch,
     /// The datagram socket whose replies wait in the batch until what was changed is durable.
     batch_held_for: Option<usize>,
+    timers: Vec<Box<dyn Timed + Send>>,
     streams: Streams,
     dispatch: Dispatch,
     counts: DatagramCounts,
@@ -117,6 +127,7 @@ impl EventLoop {
             sources: Vec::new(),
             batch: Batch::new(),
             batch_held_for: None,
+            timers: Vec::new(),
             streams,
             dispatch,
             counts: DatagramCounts::default(),
@@ -141,6 +152,11 @@ impl EventLoop {
     /// It cannot be watched.
     pub(crate) fn watch(&mut self, watched: Box<dyn Watched + Send>) -> io::Result<()> {
         self.add(Kind::Watched(watched))
+    }
+
+    /// Does something at its time from now on.
+    pub(crate) fn time(&mut self, timed: Box<dyn Timed + Send>) {
+        self.timers.push(timed);
     }
 
     fn add(&mut self, kind: Kind) -> io::Result<()> {
@@ -197,6 +213,11 @@ impl EventLoop {
         }
         self.resume().map_err(LoopError::Poller)?;
         self.streams.expire(&self.poller, &mut self.dispatch);
+        for timer in &mut self.timers {
+            if timer.due_in().is_some_and(|left| left.is_zero()) {
+                timer.on_time(&mut self.dispatch);
+            }
+        }
         self.let_go();
         Ok(if self.stopping { Next::Stop } else { Next::GoOn })
     }
@@ -207,8 +228,9 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let paused = self.sources.iter().filter_map(|source| source.paused_until);
-        let deadline = paused.chain(self.streams.next_deadline()).min()?;
-        Some(deadline.saturating_sub(self.dispatch.now()))
+        let deadline = paused.chain(self.streams.next_deadline()).min();
+        let left = deadline.map(|deadline| deadline.saturating_sub(self.dispatch.now()));
+        self.timers.iter().filter_map(|timer| timer.due_in()).chain(left).min()
     }
 
     fn ready(&mut self, ready: Ready) -> Result<(), LoopError> {

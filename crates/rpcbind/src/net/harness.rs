@@ -69,12 +69,13 @@ impl House {
             assert!(service.restore(row(number)));
         }
         let journal = Arc::new(Mutex::new(Kept::default()));
-        let dispatch = Dispatch::new(
+        let mut dispatch = Dispatch::new(
             service,
             Box::new(NoFacts),
             Box::new(Keeping(journal.clone())),
             Box::new(NoObserver),
         );
+        dispatch.push_the_clock(Duration::ZERO);
         let event_loop = EventLoop::new(dispatch, Streams::new(limits, Namespace(0))).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
@@ -119,6 +120,12 @@ impl House {
     pub(super) fn pass(&mut self, time: Duration) {
         self.event_loop.dispatch().push_the_clock(time);
         self.turn();
+    }
+
+    /// Waits until the other end is closed. (At once, but for children of other tests, which have our descriptors for
+    /// a moment before they become another program.)
+    pub(super) fn end_of(&mut self, client: &mut Client<impl Read + Write>) {
+        self.until("the end", |_| client.is_closed().then_some(()));
     }
 
     /// Reads a whole record that the house answers with.

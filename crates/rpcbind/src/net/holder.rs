@@ -8,11 +8,11 @@ use std::path::Path;
 
 /// A process that holds something we want.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub struct Holder {
     /// Its id; `None` when it is not visible from here.
-    pub(crate) pid: Option<u32>,
+    pub pid: Option<u32>,
     /// Its name, as the kernel has it.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
 }
 
 /// The protocols whose tables can be searched.
@@ -49,12 +49,14 @@ impl Holder {
     }
 
     /// Whether the service manager has it, as the socket unit would.
-    pub(crate) fn is_service_manager(&self) -> bool {
+    #[must_use]
+    pub fn is_service_manager(&self) -> bool {
         self.pid == Some(INIT)
     }
 
     /// What to type to get what it holds.
-    pub(crate) fn remedy(&self) -> String {
+    #[must_use]
+    pub fn remedy(&self) -> String {
         match self {
             holder if holder.is_service_manager() => {
                 "use the socket unit: systemctl restart rpcbind.socket rpcbind.service".into()

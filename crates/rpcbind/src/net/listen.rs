@@ -21,7 +21,7 @@ const BACKLOG: i32 = 4_096;
 
 /// What the daemon is to be reached at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub enum Endpoint {
     /// UDP at an address and port.
     Udp(SocketAddr),
     /// TCP at an address and port.
@@ -47,7 +47,7 @@ pub(crate) struct Socket {
 
 /// Why a socket could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
+pub enum OpenError {
     /// Somebody else has the address.
     #[error("{endpoint} is taken by {holder}: {}", holder.remedy())]
     Taken {

@@ -17,7 +17,7 @@ mod output;
 mod packet_info;
 mod places;
 mod poller;
-mod shares;
+pub(crate) mod shares;
 pub(crate) mod signals;
 pub(crate) mod streams;
 mod tables;

@@ -19,15 +19,15 @@ const TCP_MAX: usize = 12_288;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Unix connections.
-    pub(crate) unix: usize,
+    pub unix: usize,
     /// Unix connections of one uid.
-    pub(crate) unix_per_uid: usize,
+    pub unix_per_uid: usize,
     /// Unix connections of root that are over these two.
-    pub(crate) root_reserve: usize,
+    pub root_reserve: usize,
     /// TCP connections.
-    pub(crate) tcp: usize,
+    pub tcp: usize,
 }
 
 /// What a connection is counted as, until it is closed.
@@ -87,7 +87,8 @@ struct Group {
 
 impl Limits {
     /// Shares out so many descriptors.
-    pub(crate) fn of(descriptors: u64) -> Self {
+    #[must_use]
+    pub fn of(descriptors: u64) -> Self {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
         let free = descriptors.saturating_sub(FOR_OURSELVES).saturating_sub(FOR_ROOT);
         let unix = (free / 4).min(UNIX_MAX);

@@ -28,7 +28,8 @@ const EXPIRE_MAX: usize = 256;
 
 mod accept;
 
-pub(crate) use accept::{AcceptError, Accepted};
+pub use accept::AcceptError;
+pub(crate) use accept::Accepted;
 
 /// Every connection, and the order in which their time will be over.
 pub(crate) struct Streams {

@@ -33,11 +33,11 @@ pub(crate) enum Accepted {
 /// The listener itself is broken.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot accept connections at {endpoint}: {source}")]
-pub(crate) struct AcceptError {
+pub struct AcceptError {
     /// Which one.
-    pub(crate) endpoint: Endpoint,
+    pub endpoint: Endpoint,
     /// What the kernel said.
-    pub(crate) source: Errno,
+    pub source: Errno,
 }
 
 impl Streams {

@@ -70,7 +70,7 @@ fn a_peer_that_ends_its_side_gets_its_answers_first() {
     for number in 1..=3 {
         assert_eq!(xid(&house.reply(&mut client)), number);
     }
-    house.until("the end", |_| client.is_closed().then_some(()));
+    house.end_of(&mut client);
     assert_eq!((connections(&house), ended(&house, Ending::ByPeer)), (0, 1));
 }
 
@@ -80,7 +80,7 @@ fn a_peer_that_ends_in_the_middle_of_a_record_is_closed() {
     let mut client = house.unix();
     client.send(&null(1)[..9]);
     client.stream.shutdown(Shutdown::Write).unwrap();
-    house.until("the end", |_| client.is_closed().then_some(()));
+    house.end_of(&mut client);
     assert_eq!(connections(&house), 0);
     assert_at_rest(&house);
 }
@@ -90,7 +90,7 @@ fn a_record_over_the_limit_ends_the_connection() {
     let mut house = House::new(PLENTY, 0);
     let mut client = house.unix();
     client.send(&0x8000_2329_u32.to_be_bytes());
-    house.until("the end", |_| client.is_closed().then_some(()));
+    house.end_of(&mut client);
     assert_eq!(ended(&house, Ending::BadRecord), 1);
 }
 
@@ -291,7 +291,7 @@ fn at_the_cap_the_newcomer_is_served_in_the_place_of_the_idlest() {
     newcomer.send(&null(2));
     assert_eq!(xid(&house.reply(&mut newcomer)), 2);
     assert_eq!((connections(&house), ended(&house, Ending::Evicted)), (3, 1));
-    house.until("the idlest one's end", |_| clients[1].is_closed().then_some(()));
+    house.end_of(&mut clients[1]);
     assert!(!clients[0].is_closed() && !clients[2].is_closed());
 }
 
@@ -308,9 +308,9 @@ fn roots_unix_connection_takes_the_place_of_tcp_when_everything_is_full() {
         client.send(&null(5));
         assert_eq!(xid(&house.reply(client)), 5);
     }
-    assert!(tcp.is_closed());
+    house.end_of(&mut tcp);
     let mut fourth = house.unix();
-    house.until("the fourth one's end", |_| fourth.is_closed().then_some(()));
+    house.end_of(&mut fourth);
     assert_eq!(house.event_loop.streams().refused(), 1);
 }
 
@@ -332,7 +332,7 @@ fn unfinished_messages_are_bounded_and_the_oldest_goes() {
         clients.push(client);
         assert!(clients.len() <= INPUT_MAX / 8_999 + 1);
     }
-    assert!(clients[0].is_closed());
+    house.end_of(&mut clients[0]);
     assert!(!clients[1].is_closed());
     assert!(house.event_loop.streams().input_bytes <= INPUT_MAX);
 }
@@ -355,7 +355,7 @@ fn replies_that_wait_are_bounded_and_who_reads_least_goes() {
         assert!(clients.len() < 1_000);
     }
     assert!(clients.len() > 100);
-    assert!(clients[0].is_closed());
+    house.end_of(&mut clients[0]);
     let last = clients.len() - 1;
     assert_eq!(xid(&house.reply(&mut clients[last])), 0, "others are served");
 }
@@ -375,7 +375,8 @@ fn readers_of_lists_that_are_too_old_are_closed() {
         house.reply(&mut registrar);
     }
     assert_eq!(ended(&house, Ending::OldTable), 2);
-    assert!(readers[0].is_closed() && readers[1].is_closed());
+    house.end_of(&mut readers[0]);
+    house.end_of(&mut readers[1]);
     for (number, reader) in (2..).zip(&mut readers[2..]) {
         assert_eq!(xid(&house.reply(reader)), number);
     }

@@ -1,0 +1,252 @@
+//! A port mapper that serves: the daemon's, and one in any other program. It opens or takes its sockets, follows the
+//! host's interfaces, asks the kernel for what SET and UNSET need to know, and runs on one thread.
+//! It must never decide anything about a call: that is `rpcbind-core`'s.
+
+mod host;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oncrpc::bind::Netids;
+use rpcbind_core::settings::{Caps, Policy};
+use rpcbind_core::{Service, Settings};
+
+use crate::net::dispatch::{Dispatch, Journal, NoJournal, NoObserver, Observer};
+pub use crate::net::event_loop::LoopError;
+use crate::net::event_loop::{EventLoop, Timed, Watched};
+pub use crate::net::holder::Holder;
+use crate::net::listen::{self, Socket};
+pub use crate::net::listen::{Endpoint, OpenError};
+pub use crate::net::shares::Limits;
+use crate::net::streams::Streams;
+use crate::process;
+
+/// What a server is to be. Nothing is opened before [`Builder::open`].
+///
+/// ```
+/// use rpcbind::server::{Builder, Endpoint};
+///
+/// let mut server = Builder::new().udp("127.0.0.1:0".parse()?).tcp("127.0.0.1:0".parse()?).open()?;
+/// for endpoint in server.endpoints() {
+///     println!("serving {endpoint}");
+/// }
+/// let stopper = server.stopper()?;
+/// let running = std::thread::spawn(move || server.run());
+/// stopper.stop()?;
+/// running.join().expect("the server does not panic")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Builder {
+    endpoints: Vec<Endpoint>,
+    policy: Policy,
+    netids: Netids,
+    caps: Caps,
+    limits: Option<Limits>,
+}
+
+/// A port mapper whose sockets are open.
+pub struct Server {
+    event_loop: EventLoop,
+}
+
+/// Ends a server that runs on another thread.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    event: Arc<OwnedFd>,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The system has no descriptor, or no memory, for the rest.
+    #[error("cannot set up the event loop: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A server's parts, for the daemon, which opens its sockets by rules of its own.
+pub(crate) struct Parts {
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) policy: Policy,
+    pub(crate) netids: Netids,
+    pub(crate) caps: Caps,
+    pub(crate) limits: Limits,
+    pub(crate) journal: Box<dyn Journal + Send>,
+    pub(crate) observer: Box<dyn Observer + Send>,
+}
+
+impl Builder {
+    /// A server without sockets, with the default rules: reserved programs and ports for root and system users,
+    /// registration from this host only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves UDP at this address. Port 0: any, which [`Server::endpoints`] tells. IPv6 sockets take IPv6 only.
+    #[must_use]
+    pub fn udp(self, address: SocketAddr) -> Self {
+        self.endpoint(Endpoint::Udp(address))
+    }
+
+    /// Serves TCP at this address. Port 0: any, which [`Server::endpoints`] tells. IPv6 sockets take IPv6 only.
+    #[must_use]
+    pub fn tcp(self, address: SocketAddr) -> Self {
+        self.endpoint(Endpoint::Tcp(address))
+    }
+
+    /// Serves a unix stream socket at this path, which everybody may connect to. A stale socket there is replaced.
+    #[must_use]
+    pub fn path(self, path: impl Into<PathBuf>) -> Self {
+        self.endpoint(Endpoint::Path(path.into()))
+    }
+
+    /// Serves a unix stream socket with this abstract name, written without the leading zero byte.
+    #[must_use]
+    pub fn abstract_name(self, name: impl Into<Vec<u8>>) -> Self {
+        self.endpoint(Endpoint::Abstract(name.into()))
+    }
+
+    /// Serves one more endpoint.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoints.push(endpoint);
+        self
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The netids that may be registered.
+    #[must_use]
+    pub fn netids(mut self, netids: Netids) -> Self {
+        self.netids = netids;
+        self
+    }
+
+    /// Caps on registrations.
+    #[must_use]
+    pub fn caps(mut self, caps: Caps) -> Self {
+        self.caps = caps;
+        self
+    }
+
+    /// Caps on connections. The default is what the process's limit of descriptors leaves.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Opens the sockets. From then on clients wait instead of being refused; [`Server::run`] answers them.
+    ///
+    /// # Errors
+    /// [`ServerError`]: then none stays open.
+    pub fn open(self) -> Result<Server, ServerError> {
+        let sockets = self.endpoints.into_iter().map(listen::open).collect::<Result<Vec<_>, _>>()?;
+        let limits = self.limits.unwrap_or_else(|| Limits::of(process::descriptor_limit()));
+        let Self { policy, netids, caps, .. } = self;
+        let (journal, observer) = (Box::new(NoJournal), Box::new(NoObserver));
+        Ok(Server::new(Parts { sockets, policy, netids, caps, limits, journal, observer })?)
+    }
+}
+
+impl Server {
+    pub(crate) fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { sockets, policy, netids, caps, limits, journal, observer } = parts;
+        let home = host::home(&sockets);
+        let settings = Settings {
+            home: home.unwrap_or(host::UNKNOWN_HOME),
+            own: host::own_addresses(&sockets),
+            port: host::port(&sockets),
+            netids,
+            caps,
+            policy,
+            seed: host::seed(),
+        };
+        let streams = Streams::new(limits, settings.home);
+        let mut service = Service::new(settings);
+        let interfaces = host::follow_interfaces(&mut service);
+        let facts = host::facts(home, &sockets);
+        let mut event_loop = EventLoop::new(Dispatch::new(service, facts, journal, observer), streams)?;
+        if let Some(interfaces) = interfaces {
+            event_loop.watch(interfaces)?;
+        }
+        for socket in sockets {
+            event_loop.serve(socket)?;
+        }
+        Ok(Self { event_loop })
+    }
+
+    /// What is served, with the real ports.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.event_loop.sockets().map(|socket| &socket.endpoint)
+    }
+
+    /// The service, to look at its registry or to restore rows.
+    pub fn service(&mut self) -> &mut Service {
+        &mut self.event_loop.dispatch().service
+    }
+
+    /// What ends [`Server::run`] from another thread.
+    ///
+    /// # Errors
+    /// There is no descriptor for it.
+    pub fn stopper(&mut self) -> io::Result<Stopper> {
+        let (stopper, bell) = host::stopper()?;
+        self.event_loop.watch(bell)?;
+        Ok(Stopper { event: stopper })
+    }
+
+    /// Serves until a [`Stopper`] ends it. Path sockets that were opened are removed then.
+    ///
+    /// # Errors
+    /// [`LoopError`]: something of ours is broken.
+    pub fn run(&mut self) -> Result<(), LoopError> {
+        let result = self.event_loop.run();
+        for socket in self.event_loop.sockets() {
+            // After privileges are dropped the directory may not be ours any more. A stale socket is replaced at the
+            // next start.
+            let _ = listen::remove(socket);
+        }
+        result
+    }
+
+    pub(crate) fn watch(&mut self, watched: Box<dyn Watched + Send>) -> io::Result<()> {
+        self.event_loop.watch(watched)
+    }
+
+    pub(crate) fn time(&mut self, timed: Box<dyn Timed + Send>) {
+        self.event_loop.time(timed);
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let endpoints: Vec<_> = self.endpoints().collect();
+        f.debug_struct("Server").field("endpoints", &endpoints).finish_non_exhaustive()
+    }
+}
+
+impl Stopper {
+    /// Lets the server end with its present turn.
+    ///
+    /// # Errors
+    /// The system's, which does not happen to a server that runs.
+    pub fn stop(&self) -> io::Result<()> {
+        rustix::io::write(self.event.as_fd(), &1_u64.to_ne_bytes())?;
+        Ok(())
+    }
+}
