@@ -8,7 +8,7 @@ use oncrpc::bind::{Netid, Netids};
 use oncrpc::xdr::{Error, Writer};
 use oncrpc::{Procedure, Program, Version};
 
-/// The most rows in one list, the shared one apart.
+/// The most rows in all lists together, the shared ones apart: as many as always fit into a reply.
 pub(crate) const MAX_ROWS: usize = 128;
 /// The netid of the shared row, whose program and version are 0.
 pub(crate) const SHARED_NETID: &str = "other";
@@ -17,6 +17,8 @@ pub(crate) const SHARED_NETID: &str = "other";
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     versions: [VersionStatistics; stat::VERSIONS],
+    /// Rows in all lists.
+    rows: usize,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +51,9 @@ pub(crate) struct Count {
 }
 
 impl Count {
+    /// The first remote call of a row counts as an indirect one whatever it was, as rpcbind counts.
     fn add(&mut self, success: bool, indirect: bool) {
+        let indirect = indirect || !self.any();
         let counter = if success { &mut self.success } else { &mut self.failure };
         *counter = counter.saturating_add(1);
         self.indirect = self.indirect.saturating_add(i32::from(indirect));
@@ -61,13 +65,14 @@ impl Count {
 }
 
 impl<K: Ord + Copy> Rows<K> {
-    /// The count of a key; the shared one for `None` and when the list is full.
-    fn count(&mut self, key: Option<K>) -> &mut Count {
+    /// The count of a key; the shared one for `None` and when there is no room for another row. `all` counts rows.
+    fn count(&mut self, key: Option<K>, all: &mut usize) -> &mut Count {
         let Some(key) = key else { return &mut self.shared };
         let index = match self.index.get(&key) {
             Some(index) => *index,
-            None if self.rows.len() >= MAX_ROWS => return &mut self.shared,
+            None if *all >= MAX_ROWS => return &mut self.shared,
             None => {
+                *all = all.saturating_add(1);
                 let index = self.rows.len();
                 self.index.insert(key, index);
                 self.rows.push((key, Count::default()));
@@ -86,7 +91,13 @@ impl<K: Ord + Copy> Rows<K> {
 
 impl Statistics {
     fn version(&mut self, version: Version) -> Option<&mut VersionStatistics> {
-        self.versions.get_mut(usize::try_from(version.0.checked_sub(2)?).ok()?)
+        self.version_and_rows(version).map(|(statistics, _)| statistics)
+    }
+
+    /// The statistics of a version, and the number of rows in all lists.
+    fn version_and_rows(&mut self, version: Version) -> Option<(&mut VersionStatistics, &mut usize)> {
+        let index = usize::try_from(version.0.checked_sub(2)?).ok()?;
+        Some((self.versions.get_mut(index)?, &mut self.rows))
     }
 
     /// A call has arrived. Procedures that the version does not have are not counted.
@@ -124,8 +135,8 @@ impl Statistics {
         key: Option<(Program, Version, Netid)>,
         success: bool,
     ) {
-        if let Some(statistics) = self.version(version) {
-            statistics.lookups.count(key).add(success, false);
+        if let Some((statistics, rows)) = self.version_and_rows(version) {
+            statistics.lookups.count(key, rows).add(success, false);
         }
     }
 
@@ -137,8 +148,8 @@ impl Statistics {
         success: bool,
         indirect: bool,
     ) {
-        if let Some(statistics) = self.version(version) {
-            statistics.remote.count(key).add(success, indirect);
+        if let Some((statistics, rows)) = self.version_and_rows(version) {
+            statistics.remote.count(key, rows).add(success, indirect);
         }
     }
 
