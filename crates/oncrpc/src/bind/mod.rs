@@ -9,6 +9,7 @@ pub mod remote;
 pub mod rpcb;
 pub mod sockaddr;
 pub mod stat;
+pub mod status;
 pub mod uaddr;
 
 pub use address_text::AddressText;
