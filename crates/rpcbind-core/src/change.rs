@@ -39,7 +39,7 @@ pub(crate) fn mapping(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Wr
         let port = u16::try_from(wanted.port).map_err(|_| Verdict::False(Refusal::Address))?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
         let address = UniversalAddress::Inet(any).text();
-        set(service, ask, who, wanted.program, wanted.version, netid, &address)
+        set(service, ask, who, wanted.program, wanted.version, netid, address.as_bytes())
     });
     conclude(service, ask, why, writer, verdict)
 }
@@ -58,12 +58,7 @@ pub(crate) fn rpcb(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Write
             return unset(service, who, wanted.program, wanted.version, |netid| all || named == Some(netid));
         }
         let netid = named.ok_or(Verdict::False(Refusal::Netid))?;
-        if wanted.address.len() > AddressText::CAPACITY {
-            return Err(Verdict::False(Refusal::Address));
-        }
-        let mut address = AddressText::new();
-        address.push(wanted.address);
-        set(service, ask, who, wanted.program, wanted.version, netid, &address)
+        set(service, ask, who, wanted.program, wanted.version, netid, wanted.address)
     });
     conclude(service, ask, why, writer, verdict)
 }
@@ -107,14 +102,17 @@ fn set(
     program: Program,
     version: Version,
     netid: Netid,
-    address: &AddressText,
+    address: &[u8],
 ) -> Result<Change, Verdict> {
     let (address, socket) = checked_address(service, netid, address).map_err(Verdict::False)?;
     let existing = service.registry.exact(program, version, netid);
-    if existing.is_some_and(|entry| is_same(entry, &address, socket)) {
+    let home = service.settings.home;
+    if let Some(entry) = existing.filter(|entry| is_same(entry, &address, socket)) {
+        if entry.liveness().is_dead() && policy::may_change(home, who, &entry.row) {
+            service.reconsider(program, version, netid);
+        }
         return Ok(Change::default());
     }
-    let home = service.settings.home;
     policy::may_register(&service.settings.policy, home, who, program, socket, &service.interfaces)
         .map_err(Verdict::False)?;
     if let Some(entry) = existing {
@@ -124,20 +122,26 @@ fn set(
     let Some(family) = service.settings.netids.family(netid) else {
         return Err(Verdict::False(Refusal::Netid));
     };
+    if existing.is_some() && ask.facts.bound == Some(BoundFact::Free) {
+        service.deaths.replaced = service.deaths.replaced.saturating_add(1);
+    }
     let row = Row { program, version, netid, address, owner: who.owner, namespace: who.namespace };
     let replaced = service.registry.insert(row.clone(), family);
     Ok(Change { removed: replaced.into_iter().collect(), added: Some(row) })
 }
 
 /// The address as it will be listed, when it is one of the netid's family and has a port that can be connected to.
-fn checked_address(
+pub(crate) fn checked_address(
     service: &Service,
     netid: Netid,
-    address: &AddressText,
+    address: &[u8],
 ) -> Result<(Box<str>, Option<SocketAddr>), Refusal> {
     let family = service.settings.netids.family(netid).ok_or(Refusal::Netid)?;
-    let parsed = UniversalAddress::parse(address.as_bytes(), family).ok_or(Refusal::Address)?;
-    let text = core::str::from_utf8(address.as_bytes()).map_err(|_| Refusal::Address)?;
+    if address.len() > AddressText::CAPACITY {
+        return Err(Refusal::Address);
+    }
+    let parsed = UniversalAddress::parse(address, family).ok_or(Refusal::Address)?;
+    let text = core::str::from_utf8(address).map_err(|_| Refusal::Address)?;
     if parsed.port() == Some(0) || text.chars().any(char::is_control) {
         return Err(Refusal::Address);
     }

@@ -13,6 +13,7 @@ mod change;
 pub mod facts;
 pub mod interfaces;
 pub mod limiter;
+pub mod liveness;
 mod lookup;
 mod merge;
 pub mod outcome;
@@ -23,6 +24,7 @@ mod rpcb;
 mod service;
 pub mod settings;
 mod statistics;
+pub mod status;
 mod v2;
 
 pub use budget::Budget;

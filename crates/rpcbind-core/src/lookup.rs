@@ -4,9 +4,11 @@
 use crate::merge::Merge;
 use crate::registry::{Entry, ListKind, Owner, Registry, Row};
 use crate::service::{Ask, Service};
+use crate::status;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use oncrpc::bind::netid::MAX_NETID;
 use oncrpc::bind::{AddressText, Mapping, Netid, Netids, Protocol, Rpcb, UniversalAddress};
 use oncrpc::xdr::{Encode, Writer};
 use oncrpc::{Program, Version};
@@ -88,12 +90,13 @@ impl Service {
         self.statistics.looked_up(counted_in, registered.then_some((program, version, netid)), found);
     }
 
-    /// The encoded DUMP, kept until the next change.
+    /// An encoded list, kept until the next change.
     pub(crate) fn list(&mut self, kind: ListKind) -> Arc<[u8]> {
-        let netids = &self.settings.netids;
+        let (netids, home) = (&self.settings.netids, self.settings.home);
         self.registry.list(kind, |registry| match kind {
             ListKind::Mappings => encode_all(registry.entries().filter_map(mapping)),
             ListKind::Rpcbs => encode_rows(registry, netids),
+            ListKind::Statuses => encode_all(status::rows(registry, netids, home)),
         })
     }
 }
@@ -124,7 +127,7 @@ fn encode_rows(registry: &Registry, netids: &Netids) -> Vec<u8> {
 /// A linked list in a buffer of just its size.
 fn encode_all<T: Encode>(elements: impl Iterator<Item = T>) -> Vec<u8> {
     /// A mark, two numbers, three lengths, and the longest netid, address and owner with their padding.
-    const LONGEST: usize = 4 + 8 + 12 + 32 + 108 + 32;
+    const LONGEST: usize = 4 + 8 + 12 + MAX_NETID + AddressText::CAPACITY + 32;
     let mut list = Vec::new();
     let mut buffer = vec![0; LONGEST];
     let mut append = |encode: &dyn Fn(&mut Writer<'_>) -> Result<(), oncrpc::xdr::Error>| {

@@ -2,6 +2,7 @@
 //! Bookkeeping only: who may change a row is decided in `policy.rs`.
 
 use crate::caller::Namespace;
+use crate::liveness::Liveness;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -51,13 +52,22 @@ pub(crate) struct Entry {
     pub(crate) row: Row,
     /// The address as a socket address; `None` for unix sockets.
     pub(crate) socket: Option<SocketAddr>,
+    /// Whether its service is there.
+    liveness: Liveness,
+    /// Its service was last said to be dead, and has not been seen since.
+    pub(crate) missed: bool,
 }
 
 impl Entry {
     fn new(row: Row, family: Family) -> Self {
         let socket =
             UniversalAddress::parse(row.address.as_bytes(), family).and_then(|address| address.socket());
-        Self { row, socket }
+        Self { row, socket, liveness: Liveness::NotJudged, missed: false }
+    }
+
+    /// Whether its service is there.
+    pub(crate) fn liveness(&self) -> Liveness {
+        self.liveness
     }
 
     /// The port; 0 for unix sockets.
@@ -66,8 +76,8 @@ impl Entry {
     }
 }
 
-/// The place of a row in the order of registration.
-type Place = u64;
+/// The place of a row in the order of registration. No two rows ever have the same.
+pub(crate) type Place = u64;
 
 /// All rows. A program, version and netid together name at most one.
 #[derive(Debug, Default)]
@@ -76,24 +86,38 @@ pub struct Registry {
     exact: BTreeMap<(Program, Version, Netid), Place>,
     by_transport: BTreeSet<(Program, Netid, Place)>,
     owned: BTreeMap<Owner, usize>,
+    dead: usize,
     next: Place,
     lists: Lists,
 }
 
-/// The encoded DUMPs, kept until the next change.
+/// The encoded lists, kept until the next change.
 #[derive(Debug, Default)]
 struct Lists {
     mappings: Option<Arc<[u8]>>,
     rpcbs: Option<Arc<[u8]>>,
+    statuses: Option<Arc<[u8]>>,
 }
 
-/// Which DUMP.
+impl Lists {
+    fn kept(&mut self, kind: ListKind) -> &mut Option<Arc<[u8]>> {
+        match kind {
+            ListKind::Mappings => &mut self.mappings,
+            ListKind::Rpcbs => &mut self.rpcbs,
+            ListKind::Statuses => &mut self.statuses,
+        }
+    }
+}
+
+/// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListKind {
     /// Version 2's: rows on udp and tcp.
     Mappings,
     /// Versions 3 and 4's: every row.
     Rpcbs,
+    /// The status program's: every row with its liveness.
+    Statuses,
 }
 
 impl Registry {
@@ -120,8 +144,52 @@ impl Registry {
         self.entries.values().map(|entry| &entry.row)
     }
 
+    /// The rows with what is known of their services, in the order of registration.
+    pub fn rows_with_liveness(&self) -> impl Iterator<Item = (&Row, Liveness)> {
+        self.entries.values().map(|entry| (&entry.row, entry.liveness))
+    }
+
+    /// The number of rows whose service is dead.
+    #[must_use]
+    pub fn dead(&self) -> usize {
+        self.dead
+    }
+
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// The rows from one place up to before another.
+    pub(crate) fn between(&self, from: Place, until: Place) -> impl Iterator<Item = (Place, &Entry)> {
+        let range = from..until.max(from);
+        self.entries.range(range).map(|(place, entry)| (*place, entry))
+    }
+
+    /// The row at a place; `None` once it has gone.
+    pub(crate) fn at(&self, place: Place) -> Option<&Entry> {
+        self.entries.get(&place)
+    }
+
+    /// The place of the row that will be registered next.
+    pub(crate) fn next_place(&self) -> Place {
+        self.next
+    }
+
+    /// The place of the row of exactly this program, version and netid.
+    pub(crate) fn place(&self, program: Program, version: Version, netid: Netid) -> Option<Place> {
+        self.exact.get(&(program, version, netid)).copied()
+    }
+
+    /// Notes what has been found out about a row's service.
+    pub(crate) fn set_liveness(&mut self, place: Place, liveness: Liveness, missed: bool) {
+        let Some(entry) = self.entries.get_mut(&place) else { return };
+        entry.missed = missed;
+        if entry.liveness != liveness {
+            let (was, is) = (entry.liveness.is_dead(), liveness.is_dead());
+            self.dead = self.dead.saturating_sub(usize::from(was)).saturating_add(usize::from(is));
+            entry.liveness = liveness;
+            self.lists.statuses = None;
+        }
     }
 
     /// The row of exactly this program, version and netid.
@@ -186,7 +254,8 @@ impl Registry {
     pub(crate) fn remove(&mut self, program: Program, version: Version, netid: Netid) -> Option<Row> {
         let place = self.exact.remove(&(program, version, netid))?;
         self.by_transport.remove(&(program, netid, place));
-        let row = self.entries.remove(&place)?.row;
+        let Entry { row, liveness, .. } = self.entries.remove(&place)?;
+        self.dead = self.dead.saturating_sub(usize::from(liveness.is_dead()));
         if let Some(count) = self.owned.get_mut(&row.owner) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -197,20 +266,12 @@ impl Registry {
         Some(row)
     }
 
-    /// The encoded DUMP: the kept one, or the one that `encode` makes now.
+    /// An encoded list: the kept one, or the one that `encode` makes now.
     pub(crate) fn list(&mut self, kind: ListKind, encode: impl FnOnce(&Self) -> Vec<u8>) -> Arc<[u8]> {
-        let kept = match kind {
-            ListKind::Mappings => &self.lists.mappings,
-            ListKind::Rpcbs => &self.lists.rpcbs,
-        };
-        if let Some(list) = kept {
+        if let Some(list) = self.lists.kept(kind) {
             return Arc::clone(list);
         }
         let list: Arc<[u8]> = encode(self).into();
-        let kept = match kind {
-            ListKind::Mappings => &mut self.lists.mappings,
-            ListKind::Rpcbs => &mut self.lists.rpcbs,
-        };
-        Arc::clone(kept.insert(list))
+        Arc::clone(self.lists.kept(kind).insert(list))
     }
 }

@@ -4,14 +4,17 @@
 use crate::access::ProcedureKind;
 use crate::budget::Budget;
 use crate::caller::{Caller, Now, Transport};
+use crate::change::checked_address;
 use crate::facts::Facts;
 use crate::interfaces::Interfaces;
 use crate::limiter::{Charge, Limiter};
+use crate::liveness;
 use crate::outcome::{Handled, Outcome, Reason, Why};
 use crate::policy::{self, Class};
 use crate::registry::{Owner, Registry, Row};
 use crate::settings::{OwnAddress, Policy, Settings};
 use crate::statistics::Statistics;
+use crate::status::{self, Health};
 use crate::{rpcb, v2};
 use oncrpc::auth::flavor;
 use oncrpc::bind::{self, Netid, V2, V3, V4};
@@ -49,6 +52,8 @@ pub struct Service {
     pub(crate) registry: Registry,
     pub(crate) interfaces: Interfaces,
     pub(crate) statistics: Statistics,
+    pub(crate) deaths: liveness::Counts,
+    pub(crate) health: Health,
     limiter: Option<Limiter>,
 }
 
@@ -60,6 +65,8 @@ impl Service {
             registry: Registry::default(),
             interfaces: Interfaces::default(),
             statistics: Statistics::default(),
+            deaths: liveness::Counts::default(),
+            health: Health::default(),
             limiter: settings.policy.limits.map(|_| Limiter::new(settings.seed)),
             settings,
         };
@@ -134,10 +141,13 @@ impl Service {
         };
         why.version = Some(call.version);
         why.procedure = Some(call.procedure);
-        if let Err((reason, answer)) = admit_call(&call) {
+        if let Err((reason, answer)) = admit_call(&call, caller) {
             return refuse(why, reason, call.xid, answer, writer);
         }
         let question = Ask { now, caller, facts, call: &call };
+        if call.program == bind::status::PROGRAM {
+            return status::handle(self, &question, why, writer);
+        }
         match call.version {
             V2 => v2::handle(self, &question, why, writer),
             _ => rpcb::handle(self, &question, why, writer),
@@ -163,6 +173,12 @@ impl Service {
         self.settings.policy = policy;
     }
 
+    /// The rules in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
     /// The registry, for whoever shows or keeps it.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -176,11 +192,11 @@ impl Service {
     }
 
     /// Takes a row from a file, without asking who may register it. Refused, with `false`, are program 100000, an
-    /// address that does not parse, a row already there, and what is over the cap.
+    /// address that SET would not take, a row already there, and what is over the cap.
     pub fn restore(&mut self, row: Row) -> bool {
         let Some(family) = self.settings.netids.family(row.netid) else { return false };
         let valid = row.program != bind::PROGRAM
-            && bind::UniversalAddress::parse(row.address.as_bytes(), family).is_some()
+            && checked_address(self, row.netid, row.address.as_bytes()).is_ok()
             && self.registry.exact(row.program, row.version, row.netid).is_none()
             && self.registry.len() < self.settings.caps.rows;
         if valid {
@@ -238,7 +254,7 @@ pub(crate) fn netid(transport: Transport) -> Netid {
 }
 
 /// Credentials first, then program, version and procedure.
-fn admit_call(call: &Call<'_>) -> Result<(), (Reason, Answer<'static>)> {
+fn admit_call(call: &Call<'_>, caller: &Caller) -> Result<(), (Reason, Answer<'static>)> {
     match call.credential.flavor {
         flavor::NONE => {}
         flavor::SYS => {
@@ -247,6 +263,9 @@ fn admit_call(call: &Call<'_>) -> Result<(), (Reason, Answer<'static>)> {
             }
         }
         _ => return Err((Reason::RejectedCredential, Answer::AuthError(AuthStatus::RejectedCredential))),
+    }
+    if call.program == bind::status::PROGRAM && matches!(caller, Caller::Unix { .. }) {
+        return status::admit(call);
     }
     if call.program != bind::PROGRAM {
         return Err((Reason::ProgramUnavailable, Answer::ProgramUnavailable));

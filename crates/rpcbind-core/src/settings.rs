@@ -5,6 +5,7 @@ use crate::caller::{Namespace, Transport};
 use crate::limiter::Limits;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 use oncrpc::bind::Netids;
 use oncrpc::{Program, bind};
 
@@ -57,6 +58,23 @@ pub struct Policy {
     pub nat: bool,
     /// How many replies a prefix of unverified sources gets; `None` for no limit.
     pub limits: Option<Limits>,
+    /// What is done about services that are not there any more.
+    pub liveness: LivenessRules,
+}
+
+/// What is done about services that are not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivenessRules {
+    /// Time between two sweeps that judge every row.
+    pub judge_every: Duration,
+    /// Rows whose service has been dead for so long are removed; `None` for never.
+    pub expire_dead: Option<Duration>,
+}
+
+impl Default for LivenessRules {
+    fn default() -> Self {
+        Self { judge_every: Duration::from_secs(30), expire_dead: None }
+    }
 }
 
 impl Default for Policy {
@@ -71,6 +89,7 @@ impl Default for Policy {
             udp_full: Vec::new(),
             nat: true,
             limits: None,
+            liveness: LivenessRules::default(),
         }
     }
 }
