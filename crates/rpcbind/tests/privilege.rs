@@ -92,11 +92,13 @@ fn child() {
 
 /// The status of a process that has dropped its privileges, or the error, started by way of `how`.
 fn after(case: &str, how: &[&str]) -> BTreeMap<String, String> {
-    // A copy, where every user can read it.
+    // A copy, where every user can read it; written by another process, since a file that a child of this one may
+    // still hold open for writing cannot be run.
     let place = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).expect("for all");
     let program = place.path().join("child");
-    std::fs::copy(std::env::current_exe().expect("this program"), &program).expect("copied");
+    let this = std::env::current_exe().expect("this program");
+    assert!(Command::new("cp").arg(this).arg(&program).status().expect("cp").success());
     let child = Command::new(how[0])
         .args(&how[1..])
         .arg(program)

@@ -2,19 +2,18 @@
 //! anything still listens at a row's address. Asked synchronously over one sock_diag socket that is opened at start;
 //! what the kernel does not say in time is `Unknown`. Whether to believe an answer is not decided here.
 
+mod found;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use netlink_packet_core::{NLM_F_DUMP, NlasIterator, Parseable};
-use netlink_packet_sock_diag::inet::{
-    ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags as InetStates,
-};
+use netlink_packet_core::{NLM_F_DUMP, NlasIterator};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags as InetStates};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStates, UnixRequest};
 use netlink_packet_sock_diag::{
-    AF_INET, AF_INET6, INET_DIAG_SKV6ONLY, IPPROTO_TCP, IPPROTO_UDP, SockDiagMessage, TCP_ESTABLISHED,
-    UNIX_DIAG_NAME,
+    AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SockDiagMessage, UNIX_DIAG_NAME,
 };
 use oncrpc::bind::{Family, UniversalAddress};
 use rpcbind_core::caller::{Namespace, Transport};
@@ -22,17 +21,20 @@ use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
 use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
 
+use self::found::Found;
 use super::socket::{Message, NetlinkSocket, Received};
 use crate::peer;
 
-/// The whole time that one question may take.
+/// How long one question may take.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// Parts of an answer that are read however late it is: the kernel has them ready, and it may be this process that was
+/// kept waiting.
+const PARTS: usize = 8;
 /// The first questions may make the kernel load what answers them.
 const PATIENCE_AT_START: Duration = Duration::from_secs(2);
 /// More sockets than this on one port are no answer.
 const SOCKETS: usize = 1024;
-/// `struct inet_diag_msg` and `struct unix_diag_msg`; attributes follow.
-const INET_HEADER: usize = 72;
+/// `struct unix_diag_msg`; attributes follow.
 const UNIX_HEADER: usize = 16;
 
 /// The sock_diag socket.
@@ -45,6 +47,7 @@ pub struct SockDiag {
     unix: bool,
     own: Vec<u32>,
     patience: Duration,
+    parts: usize,
     /// The last dump was not read to its end.
     unfinished: bool,
 }
@@ -82,6 +85,7 @@ impl SockDiag {
             unix: false,
             own: own.iter().filter_map(|socket| inode(*socket)).collect(),
             patience: PATIENCE_AT_START,
+            parts: PARTS,
             unfinished: false,
         };
         diag.tcp = diag.try_out(IPPROTO_TCP);
@@ -255,7 +259,7 @@ impl SockDiag {
         }
         self.socket.request(request, flags)?;
         self.unfinished = true;
-        loop {
+        for part in 1_usize.. {
             let messages = match self.socket.receive()? {
                 Received::Messages(messages) => messages,
                 Received::Empty => {
@@ -275,78 +279,25 @@ impl SockDiag {
                 self.unfinished = false;
                 return end;
             }
-            if Instant::now() >= deadline {
-                return Err(io::ErrorKind::TimedOut.into());
+            if part >= self.parts && Instant::now() >= deadline {
+                break;
             }
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// Throws away what is left of an earlier answer: until then the kernel begins no other dump.
     fn drain(&mut self, deadline: Instant) -> io::Result<()> {
-        while !matches!(self.socket.receive()?, Received::Empty) {
-            if Instant::now() >= deadline {
-                return Err(io::ErrorKind::TimedOut.into());
+        for part in 1_usize.. {
+            if matches!(self.socket.receive()?, Received::Empty) {
+                self.unfinished = false;
+                return Ok(());
+            }
+            if part >= self.parts && Instant::now() >= deadline {
+                break;
             }
         }
-        self.unfinished = false;
-        Ok(())
-    }
-}
-
-/// One inet socket of an answer, IPv4 addresses unmapped.
-struct Found {
-    local: SocketAddr,
-    remote: SocketAddr,
-    state: u8,
-    uid: u32,
-    inode: u32,
-    /// An IPv6 socket that takes IPv6 only; known of listeners and of datagram sockets that are not connected.
-    v6_only: bool,
-}
-
-impl Found {
-    fn parse(payload: &[u8]) -> Option<Self> {
-        let header = InetResponseHeader::parse(payload).ok()?;
-        let id = header.socket_id;
-        let attributes = payload.get(INET_HEADER..).unwrap_or_default();
-        let v6_only = NlasIterator::new(attributes)
-            .map_while(Result::ok)
-            .any(|attribute| attribute.kind() == INET_DIAG_SKV6ONLY && attribute.value().first() == Some(&1));
-        Some(Self {
-            local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
-            remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
-            state: header.state,
-            uid: header.uid,
-            inode: header.inode,
-            v6_only,
-        })
-    }
-
-    fn connects(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        let same = |one: SocketAddr, other: SocketAddr| {
-            one.port() == other.port() && one.ip().to_canonical() == other.ip().to_canonical()
-        };
-        same(self.local, local) && same(self.remote, remote)
-    }
-
-    fn covers(&self, row: SocketAddr) -> bool {
-        let (ours, wanted) = (self.local.ip(), row.ip().to_canonical());
-        let takes = match (ours, wanted) {
-            (IpAddr::V6(ours), IpAddr::V4(_)) => ours.is_unspecified() && !self.v6_only,
-            (IpAddr::V4(_), IpAddr::V6(_)) => false,
-            _ => ours.is_unspecified() || wanted.is_unspecified() || ours == wanted,
-        };
-        takes && self.local.port() == row.port()
-    }
-
-    fn socket(&self, own: &[u32]) -> Socket {
-        Socket {
-            uid: self.uid,
-            inode: self.inode,
-            established: self.state == TCP_ESTABLISHED,
-            port: self.local.port(),
-            ours: self.inode != 0 && own.contains(&self.inode),
-        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
