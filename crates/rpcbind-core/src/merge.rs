@@ -27,7 +27,7 @@ impl Merge<'_> {
         }
         let hint = self.hint_like(registered);
         let host = hint
-            .filter(|hint| self.interfaces.is_own(hint.ip()) || self.is_outer_address(hint))
+            .filter(|hint| self.is_own(hint.ip()) || self.is_outer_address(hint))
             .map(|hint| hint.ip())
             .or_else(|| self.arrival_address(registered))
             .or_else(|| best_address(self.interfaces, hint.map(|hint| hint.ip()), self.caller, registered));
@@ -46,7 +46,20 @@ impl Merge<'_> {
         UniversalAddress::parse(self.hint, family)?.socket()
     }
 
+    /// An address of this host. A link-local one is, on the link that the call came by: other links may have the same.
+    fn is_own(&self, address: IpAddr) -> bool {
+        if !is_link_local(address) {
+            return self.interfaces.is_own(address);
+        }
+        let link = match self.caller {
+            Caller::Datagram(datagram) if datagram.interface > 0 => Some(datagram.interface),
+            caller => caller.from().and_then(scope),
+        };
+        self.interfaces.addresses.iter().any(|own| own.address == address && Some(own.interface) == link)
+    }
+
     /// An address in front of a NAT: the caller's family, unicast, not of this host, and the port that leads here.
+    /// Nothing translates link-local addresses.
     fn is_outer_address(&self, hint: &SocketAddr) -> bool {
         let same_family = self.caller.from().is_some_and(|from| from.is_ipv6() == hint.is_ipv6());
         let unicast = match hint.ip() {
@@ -57,6 +70,7 @@ impl Merge<'_> {
                 !ip.is_multicast()
                     && !ip.is_loopback()
                     && !ip.is_unspecified()
+                    && !ip.is_unicast_link_local()
                     && ip.to_ipv4_mapped().is_none()
             }
         };
@@ -70,6 +84,18 @@ impl Merge<'_> {
     }
 }
 
+/// The link that a link-local address of IPv6 is on, by the index of its interface.
+fn scope(address: SocketAddr) -> Option<u32> {
+    match address {
+        SocketAddr::V6(address) if address.ip().is_unicast_link_local() => Some(address.scope_id()),
+        _ => None,
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 /// The best address of an interface that is up, by how near it is to whom we answer. The first of equals.
 fn best_address(
     interfaces: &Interfaces,
@@ -79,10 +105,7 @@ fn best_address(
 ) -> Option<IpAddr> {
     let caller_address = caller.from().filter(|from| from.is_ipv6() == registered.is_ipv6());
     let near = hint.or(caller_address.map(|from| from.ip()));
-    let scope = match caller_address {
-        Some(SocketAddr::V6(from)) if from.ip().is_unicast_link_local() => Some(from.scope_id()),
-        _ => None,
-    };
+    let scope = caller_address.and_then(scope);
     let mut best: Option<(u8, IpAddr)> = None;
     for own in interfaces.addresses.iter().filter(|own| own.address.is_ipv6() == registered.is_ipv6()) {
         let Some(interface) = interfaces.interface(own.interface).filter(|interface| interface.up) else {
@@ -104,7 +127,7 @@ fn goodness(
     near: Option<IpAddr>,
     scope: Option<u32>,
 ) -> Option<u8> {
-    let link_local = matches!(own.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let link_local = is_link_local(own.address);
     if link_local && scope != Some(own.interface) {
         return None;
     }

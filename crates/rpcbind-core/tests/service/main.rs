@@ -8,6 +8,7 @@ mod credentials;
 mod host;
 mod lists;
 mod lookups;
+mod merging;
 mod model;
 mod namespaces;
 mod owners;
