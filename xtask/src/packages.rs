@@ -5,7 +5,7 @@ use crate::command::{Failure, at, output, program, run};
 use std::path::Path;
 
 /// What is needed, and what for.
-const PACKAGES: [(&str, &[&str]); 6] = [
+const PACKAGES: [(&str, &[&str]); 7] = [
     ("linkers: Rust's, and the fuzzer's C++", &["gcc", "g++", "libc6-dev"]),
     ("the C port mapper and its library, to compare with", &["rpcbind", "libtirpc-dev", "rpcsvc-proto"]),
     (
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &[&str]); 6] = [
             "bootparamd",
             "rusersd",
             "rwalld",
+            "openbsd-inetd",
         ],
     ),
     ("clients that look up", &["libnfs-utils", "rusers", "rwall", "nmap"]),
@@ -28,6 +29,7 @@ const PACKAGES: [(&str, &[&str]); 6] = [
         "namespaces, traces, captures, access lists",
         &["iproute2", "procps", "util-linux", "strace", "tshark", "tcpd"],
     ),
+    ("a service that notifies its manager", &["systemd"]),
     ("checks of texts and scripts", &["mandoc", "shellcheck"]),
 ];
 
