@@ -54,7 +54,7 @@ fn every_procedure_of_every_version_is_served_on_every_transport() {
 #[test]
 fn procedures_beyond_the_last_one_are_unavailable() {
     for (version, last) in VERSIONS {
-        for number in [last + 1, 13, 255, u32::MAX] {
+        for number in (last + 1..=20).chain([255, u32::MAX]) {
             for caller in [unix(0), loopback_udp(600), stranger_tcp(), stranger_udp()] {
                 let arguments = arguments(V4, 3);
                 let ended = Host::new().send(&caller, &call(version, Procedure(number), &arguments));
@@ -163,6 +163,14 @@ fn datagrams_that_nobody_may_answer_are_not_answered() {
                 let to_all = changed(caller, |datagram| datagram.destination = ip(group));
                 is_silent(&to_all, message, Reason::Unanswerable);
             }
+            // Where the kernel does not say for which address of ours it was delivered.
+            for group in ["255.255.255.255", "224.0.0.1"] {
+                let to_all = changed(caller, |datagram| {
+                    datagram.destination = ip(group);
+                    datagram.local.set_ip(ip(group));
+                });
+                is_silent(&to_all, message, Reason::Unanswerable);
+            }
             for nobody in ["0.0.0.0", "255.255.255.255", "224.0.0.1"] {
                 let forged = changed(caller, |datagram| datagram.from.set_ip(ip(nobody)));
                 is_silent(&forged, message, Reason::Unanswerable);
@@ -172,7 +180,7 @@ fn datagrams_that_nobody_may_answer_are_not_answered() {
     let v6 = |from: &str, to: &str| {
         changed(stranger_udp(), |datagram| {
             datagram.from = SocketAddr::new(ip(from), 40_000);
-            datagram.local = SocketAddr::new(ip("2001:db8::2"), 111);
+            datagram.local = SocketAddr::new(ip(to), 111);
             datagram.destination = ip(to);
         })
     };
