@@ -4,6 +4,7 @@ extern crate std;
 
 use super::*;
 use alloc::vec;
+use core::time::Duration;
 use oncrpc::bind::Netids;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -14,11 +15,18 @@ const PROGRAMS: [u32; 5] = [0, 1, 200_001, u32::MAX - 1, u32::MAX];
 const VERSIONS: [u32; 4] = [0, 1, u32::MAX - 1, u32::MAX];
 const OWNERS: [Owner; 4] = [Owner::ROOT, Owner::Uid(1_000), Owner::Uid(u32::MAX), Owner::Unknown];
 
+const LIVENESS: [Liveness; 3] = [
+    Liveness::NotJudged,
+    Liveness::Alive { since: Duration::from_secs(1) },
+    Liveness::Dead { since: Duration::from_secs(2) },
+];
+
 #[derive(Clone, Debug)]
 enum Step {
     Insert(Row),
     Remove(Program, Version, Netid),
     List(ListKind),
+    Judge(Program, Version, Netid, Liveness),
 }
 
 fn key() -> impl Strategy<Value = (Program, Version, Netid)> {
@@ -42,7 +50,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => row().prop_map(Step::Insert),
         2 => key().prop_map(|(program, version, netid)| Step::Remove(program, version, netid)),
-        1 => select(&[ListKind::Mappings, ListKind::Rpcbs][..]).prop_map(Step::List),
+        1 => select(&[ListKind::Mappings, ListKind::Rpcbs, ListKind::Statuses][..]).prop_map(Step::List),
+        2 => (key(), select(&LIVENESS[..])).prop_map(|((program, version, netid), liveness)| {
+            Step::Judge(program, version, netid, liveness)
+        }),
     ]
 }
 
@@ -50,12 +61,15 @@ fn key_of(row: &Row) -> (Program, Version, Netid) {
     (row.program, row.version, row.netid)
 }
 
-/// Bytes that differ whenever the rows, their order or the kind do.
-fn encode(kind: ListKind, rows: &[Row]) -> Vec<u8> {
-    std::format!("{kind:?} {rows:?}").into_bytes()
+/// Bytes that differ whenever the rows, their order or the kind do, and for one kind what is known of their services.
+fn encode(kind: ListKind, rows: &[Row], known: &[Liveness]) -> Vec<u8> {
+    let known = if kind == ListKind::Statuses { known } else { &[] };
+    std::format!("{kind:?} {rows:?} {known:?}").into_bytes()
 }
 
-fn compare(registry: &Registry, rows: &[Row]) {
+fn compare(registry: &Registry, rows: &[Row], known: &[Liveness]) {
+    assert_eq!(registry.rows_with_liveness().map(|(_, liveness)| liveness).collect::<Vec<_>>(), known);
+    assert_eq!(registry.dead(), known.iter().filter(|liveness| liveness.is_dead()).count());
     assert_eq!(registry.rows().cloned().collect::<Vec<_>>(), rows);
     assert_eq!(registry.len(), rows.len());
     assert_eq!(registry.is_empty(), rows.is_empty());
@@ -94,32 +108,44 @@ proptest! {
     ) {
         let mut registry = Registry::default();
         let mut rows: Vec<Row> = vec![];
+        let mut known: Vec<Liveness> = vec![];
         for step in steps {
             match step {
                 Step::Insert(row) => {
                     let at = rows.iter().position(|old| key_of(old) == key_of(&row));
-                    let replaced = at.map(|at| rows.remove(at));
+                    let replaced = at.map(|at| (known.remove(at), rows.remove(at)).1);
                     rows.push(row.clone());
+                    known.push(Liveness::NotJudged);
                     let family = Netids::default().family(row.netid).unwrap();
                     assert_eq!(registry.insert(row, family), replaced);
                 }
                 Step::Remove(program, version, netid) => {
                     let at = rows.iter().position(|old| key_of(old) == (program, version, netid));
-                    let removed = at.map(|at| rows.remove(at));
+                    let removed = at.map(|at| (known.remove(at), rows.remove(at)).1);
                     assert_eq!(registry.remove(program, version, netid), removed);
                 }
                 Step::List(kind) => {
-                    let now = encode(kind, &rows);
+                    let now = encode(kind, &rows, &known);
                     let list = registry.list(kind, |registry| {
-                        encode(kind, &registry.rows().cloned().collect::<Vec<_>>())
+                        let known: Vec<_> = registry.rows_with_liveness().map(|(_, known)| known).collect();
+                        encode(kind, &registry.rows().cloned().collect::<Vec<_>>(), &known)
                     });
                     assert_eq!(*list, *now);
                     // Nothing has changed since: it is not made again.
                     let again = registry.list(kind, |_| unreachable!("the list is kept"));
                     assert!(Arc::ptr_eq(&list, &again));
                 }
+                Step::Judge(program, version, netid, liveness) => {
+                    if let Some(place) = registry.place(program, version, netid) {
+                        registry.set_liveness(place, liveness, false);
+                    }
+                    let at = rows.iter().position(|row| key_of(row) == (program, version, netid));
+                    if let Some(at) = at {
+                        known[at] = liveness;
+                    }
+                }
             }
-            compare(&registry, &rows);
+            compare(&registry, &rows, &known);
         }
     }
 }

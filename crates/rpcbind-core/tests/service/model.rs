@@ -6,16 +6,18 @@ use crate::callers::{
 };
 use crate::calls::{TCP, UDP, call, mapping, rpcb};
 use crate::host::{Ended, Host, settings, socket};
+use core::time::Duration;
 use oncrpc::bind::{self, Entry, Mapping, V2, V3, V4};
 use oncrpc::xdr::{List, Reader};
 use oncrpc::{Answer, AuthStatus, Version};
 use proptest::prelude::*;
 use proptest::sample::select;
-use rpcbind_core::Settings;
-use rpcbind_core::caller::{Caller, Namespace, Transport};
-use rpcbind_core::facts::{BoundFact, OwnerFact};
+use rpcbind_core::caller::{Caller, Namespace, Now, Transport};
+use rpcbind_core::facts::{BoundFact, Facts, OwnerFact};
+use rpcbind_core::liveness::{Judged, Liveness};
 use rpcbind_core::registry::Owner;
-use rpcbind_core::settings::Caps;
+use rpcbind_core::settings::{Caps, LivenessRules, Policy};
+use rpcbind_core::{Service, Settings};
 
 const CAPS: Caps = Caps { rows: 13 + 8, rows_per_uid: 5, rows_for_root: 2 };
 
@@ -28,6 +30,14 @@ struct Row {
     address: String,
     owner: Option<u32>,
     namespace: Namespace,
+    life: Life,
+}
+
+/// What is known of a row's service: whether it is there and since when, and whether it is missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Life {
+    known: Option<(bool, u64)>,
+    missed: bool,
 }
 
 /// Who calls: how, what the kernel says about it, and who that makes it. `None`: not one who may change anything.
@@ -40,11 +50,37 @@ struct Who {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Set { who: Who, called: Version, row: Wanted, bound: BoundFact },
-    Unset { who: Who, called: Version, row: Wanted },
-    Address { caller: Caller, called: Version, row: Wanted, exact: bool },
-    Port { caller: Caller, row: Wanted, protocol: u32 },
-    AddressList { caller: Caller, row: Wanted },
+    Set {
+        who: Who,
+        called: Version,
+        row: Wanted,
+        bound: BoundFact,
+    },
+    Unset {
+        who: Who,
+        called: Version,
+        row: Wanted,
+    },
+    Address {
+        caller: Caller,
+        called: Version,
+        row: Wanted,
+        exact: bool,
+    },
+    Port {
+        caller: Caller,
+        row: Wanted,
+        protocol: u32,
+    },
+    AddressList {
+        caller: Caller,
+        row: Wanted,
+    },
+    /// All rows are judged, this long after the last time; on unix sockets something is always bound.
+    Sweep {
+        seconds: u64,
+        bound: BoundFact,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +101,11 @@ enum Verdict {
 
 struct Model {
     rows: Vec<Row>,
+    seconds: u64,
 }
+
+/// Dead rows go when they have been dead for this long.
+const EXPIRE_SECONDS: u64 = 60;
 
 /// The addresses of the small world: which family, what it means, whether an ordinary user may name it.
 fn meaning(address: &str) -> Option<(&'static str, &'static str, u16, bool)> {
@@ -118,11 +158,40 @@ impl Model {
             for version in [4, 3, 2] {
                 if version > 2 || family(netid) == "inet" {
                     let (owner, namespace, address) = (Some(0), HOME, address.to_string());
-                    rows.push(Row { program: 100_000, version, netid, address, owner, namespace });
+                    let life = Life::default();
+                    rows.push(Row { program: 100_000, version, netid, address, owner, namespace, life });
                 }
             }
         }
-        Self { rows }
+        Self { rows, seconds: 0 }
+    }
+
+    /// How many have died, come back and expired.
+    fn sweep(&mut self, seconds: u64, bound: BoundFact) -> [usize; 3] {
+        self.seconds += seconds;
+        let now = self.seconds;
+        let mut told = [0; 3];
+        self.rows.retain_mut(|row| {
+            let known = row.program != 100_000 && row.namespace == HOME && row.netid != "sctp";
+            let there = match bound {
+                BoundFact::Unknown => return true,
+                BoundFact::Bound => true,
+                BoundFact::Free => row.netid == "local",
+            };
+            if !known {
+                return true;
+            }
+            let was = row.life.known.map(|(there, _)| there);
+            if was != Some(there) {
+                told[0] += usize::from(!there && !row.life.missed);
+                told[1] += usize::from(there && row.life.missed);
+                row.life = Life { known: Some((there, now)), missed: !there };
+            }
+            let expired = matches!(row.life.known, Some((false, since)) if now - since >= EXPIRE_SECONDS);
+            told[2] += usize::from(expired);
+            !expired
+        });
+        told
     }
 
     fn set(&mut self, who: &Who, wanted: &Wanted, bound: BoundFact) -> Verdict {
@@ -144,6 +213,12 @@ impl Model {
         if let Some(old) = &old
             && meaning(&old.address) == meaning(wanted.address)
         {
+            if may_change(owner, namespace, old)
+                && let Some(at) = there
+                && matches!(self.rows[at].life.known, Some((false, _)))
+            {
+                self.rows[at].life.known = None;
+            }
             return Verdict::True;
         }
         let privileged = owner.is_some_and(|uid| uid < 1_000);
@@ -156,9 +231,8 @@ impl Model {
         if let Some(old) = &old {
             let home_root = owner == Some(0) && namespace == HOME;
             let own = old.owner == owner && old.namespace == namespace;
-            let nobodys = old.owner.is_none() && old.namespace == HOME && namespace == HOME;
             let dead = old.namespace == HOME && bound == BoundFact::Free;
-            let may_change = home_root || own || nobodys;
+            let may_change = may_change(owner, namespace, old);
             let may_now = dead || (old.owner.is_none() && owner.is_some()) || (home_root && !own);
             if !(may_change && may_now) {
                 return Verdict::False;
@@ -174,7 +248,8 @@ impl Model {
             self.rows.remove(at);
         }
         let address = wanted.address.to_string();
-        self.rows.push(Row { program, version, netid, address, owner, namespace });
+        let life = Life::default();
+        self.rows.push(Row { program, version, netid, address, owner, namespace, life });
         Verdict::True
     }
 
@@ -208,6 +283,13 @@ impl Model {
         let same = rows.clone().find(|row| row.version == wanted.version);
         if exact { same } else { same.or_else(|| rows.next_back()) }
     }
+}
+
+fn may_change(owner: Option<u32>, namespace: Namespace, row: &Row) -> bool {
+    let home_root = owner == Some(0) && namespace == HOME;
+    let own = row.owner == owner && row.namespace == namespace;
+    let nobodys = row.owner.is_none() && row.namespace == HOME && namespace == HOME;
+    home_root || own || nobodys
 }
 
 /// The address of a row for a caller without a hint: a wildcard becomes the address that the call came to.
@@ -291,7 +373,7 @@ fn step() -> impl Strategy<Value = Step> {
     askers.extend([stranger_tcp(), stranger_udp(), own_udp()]);
     let streams = vec![unix(0), loopback_tcp(40_000), stranger_tcp(), one_each()[3].1];
     prop_oneof![
-        6 => (select(whos()), called.clone(), wanted(), bound)
+        6 => (select(whos()), called.clone(), wanted(), bound.clone())
             .prop_map(|(who, called, row, bound)| Step::Set { who, called, row, bound }),
         2 => (select(whos()), called, wanted()).prop_map(|(who, called, row)| Step::Unset { who, called, row }),
         2 => (select(askers.clone()), select(vec![V3, V4]), wanted())
@@ -300,6 +382,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(caller, row)| Step::Address { caller, called: V4, row, exact: true }),
         1 => (select(askers), wanted(), select(vec![UDP, TCP, 99]))
             .prop_map(|(caller, row, protocol)| Step::Port { caller, row, protocol }),
+        3 => (0..40_u64, bound).prop_map(|(seconds, bound)| Step::Sweep { seconds, bound }),
         1 => (select(streams), wanted()).prop_map(|(caller, row)| Step::AddressList { caller, row }),
     ]
 }
@@ -378,6 +461,43 @@ fn check(step: &Step, host: &mut Host, model: &mut Model) {
             let message = rpcb(V4, bind::GETADDRLIST, row.program, row.version, row.netid, "");
             assert_eq!(address_list(&host.send(caller, &message)), expected_list(model, row, caller));
         }
+        Step::Sweep { seconds, bound } => {
+            let expected = model.sweep(*seconds, *bound);
+            assert_eq!(sweep(&mut host.service, model.seconds, *bound), expected);
+        }
+    }
+}
+
+/// Judges every row as the daemon does; how many have died, come back and expired.
+fn sweep(service: &mut Service, seconds: u64, bound: BoundFact) -> [usize; 3] {
+    let now = Now { monotonic: Duration::from_secs(seconds), unix_seconds: 0 };
+    let mut walk = service.sweep();
+    let mut told = [0; 3];
+    while !walk.is_finished() {
+        let rows: Vec<_> = service.to_judge(&mut walk, 3).map(|row| (row.id, row.netid == "local")).collect();
+        for (id, local) in rows {
+            let bound = if local && bound == BoundFact::Free { BoundFact::Bound } else { bound };
+            let mut judged = service.judge(now, id, bound, &Facts::default());
+            if matches!(judged, Judged::Need(_)) {
+                judged = service.judge(now, id, bound, &Facts { bound: Some(bound), ..Facts::default() });
+            }
+            match judged {
+                Judged::Unchanged => {}
+                Judged::Died(_) => told[0] += 1,
+                Judged::CameBack(_) => told[1] += 1,
+                Judged::Expired(_) => told[2] += 1,
+                Judged::Need(_) => panic!("asked twice"),
+            }
+        }
+    }
+    told
+}
+
+fn liveness(life: Life) -> Liveness {
+    match life.known {
+        None => Liveness::NotJudged,
+        Some((true, since)) => Liveness::Alive { since: Duration::from_secs(since) },
+        Some((false, since)) => Liveness::Dead { since: Duration::from_secs(since) },
     }
 }
 
@@ -430,6 +550,9 @@ fn compare(host: &mut Host, model: &Model) {
 
     let registry = host.service.registry();
     assert_eq!(registry.len(), model.rows.len());
+    let known: Vec<_> = registry.rows_with_liveness().map(|(_, liveness)| liveness).collect();
+    assert_eq!(known, model.rows.iter().map(|row| liveness(row.life)).collect::<Vec<_>>());
+    assert_eq!(registry.dead(), known.iter().filter(|liveness| liveness.is_dead()).count());
     for uid in [None, Some(0), Some(999), Some(USER), Some(1_001)] {
         let owner = uid.map_or(Owner::Unknown, Owner::Uid);
         let expected = model.rows.iter().filter(|row| row.owner == uid).count();
@@ -442,7 +565,10 @@ proptest! {
 
     #[test]
     fn every_sequence_of_calls_ends_as_the_rules_say(steps in prop::collection::vec(step(), 1..80)) {
-        let mut host = Host::with(Settings { caps: CAPS, ..settings() });
+        let expire_dead = Some(Duration::from_secs(EXPIRE_SECONDS));
+        let liveness = LivenessRules { expire_dead, ..LivenessRules::default() };
+        let policy = Policy { liveness, ..Policy::default() };
+        let mut host = Host::with(Settings { caps: CAPS, policy, ..settings() });
         let mut model = Model::new();
         for step in &steps {
             check(step, &mut host, &mut model);
