@@ -13,5 +13,6 @@ pub mod notify;
 pub mod peer;
 pub mod privilege;
 pub mod server;
+pub mod start;
 pub mod state;
 pub mod warmstart;

@@ -12,7 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use log::debug;
 use oncrpc::bind::Netids;
+use rpcbind_core::caller::Namespace;
 use rpcbind_core::settings::{Caps, Policy};
 use rpcbind_core::{Service, Settings};
 
@@ -23,6 +25,7 @@ pub use crate::net::holder::Holder;
 use crate::net::listen::{self, Socket};
 pub use crate::net::listen::{Endpoint, OpenError};
 pub use crate::net::shares::Limits;
+pub use crate::net::streams::AcceptError;
 use crate::net::streams::Streams;
 use crate::process;
 
@@ -53,6 +56,7 @@ pub struct Builder {
 /// A port mapper whose sockets are open.
 pub struct Server {
     event_loop: EventLoop,
+    home: Namespace,
 }
 
 /// Ends a server that runs on another thread.
@@ -166,9 +170,10 @@ impl Builder {
 impl Server {
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
         let Parts { sockets, policy, netids, caps, limits, journal, observer } = parts;
-        let home = host::home(&sockets);
+        let known_home = host::home(&sockets);
+        let home = known_home.unwrap_or(host::UNKNOWN_HOME);
         let settings = Settings {
-            home: home.unwrap_or(host::UNKNOWN_HOME),
+            home,
             own: host::own_addresses(&sockets),
             port: host::port(&sockets),
             netids,
@@ -176,10 +181,10 @@ impl Server {
             policy,
             seed: host::seed(),
         };
-        let streams = Streams::new(limits, settings.home);
+        let streams = Streams::new(limits, home);
         let mut service = Service::new(settings);
         let interfaces = host::follow_interfaces(&mut service);
-        let facts = host::facts(home, &sockets);
+        let facts = host::facts(known_home, &sockets);
         let mut event_loop = EventLoop::new(Dispatch::new(service, facts, journal, observer), streams)?;
         if let Some(interfaces) = interfaces {
             event_loop.watch(interfaces)?;
@@ -187,12 +192,18 @@ impl Server {
         for socket in sockets {
             event_loop.serve(socket)?;
         }
-        Ok(Self { event_loop })
+        Ok(Self { event_loop, home })
     }
 
     /// What is served, with the real ports.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.event_loop.sockets().map(|socket| &socket.endpoint)
+    }
+
+    /// The network namespace of the inet sockets: what was registered from elsewhere is foreign here.
+    #[must_use]
+    pub fn home(&self) -> Namespace {
+        self.home
     }
 
     /// The service, to look at its registry or to restore rows.
@@ -216,6 +227,8 @@ impl Server {
     /// [`LoopError`]: something of ours is broken.
     pub fn run(&mut self) -> Result<(), LoopError> {
         let result = self.event_loop.run();
+        debug!("{:?}", self.event_loop.counts());
+        debug!("connections: {}", self.event_loop.streams().counted());
         for socket in self.event_loop.sockets() {
             // After privileges are dropped the directory may not be ours any more. A stale socket is replaced at the
             // next start.

@@ -83,8 +83,19 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// How many there are.
-    pub(super) const COUNT: usize = 10;
+    /// All of them, in their order.
+    pub(super) const ALL: [Self; 10] = [
+        Self::ByPeer,
+        Self::Failed,
+        Self::BadRecord,
+        Self::Unfinished,
+        Self::NotReading,
+        Self::Idle,
+        Self::Evicted,
+        Self::InputMemory,
+        Self::OutputMemory,
+        Self::OldTable,
+    ];
 }
 
 /// What a turn did to a connection.

@@ -61,8 +61,8 @@ impl Holder {
             holder if holder.is_service_manager() => {
                 "use the socket unit: systemctl restart rpcbind.socket rpcbind.service".into()
             }
-            Self { pid: Some(_), name: Some(name) } if name == "rpcbind" => {
-                "stop it: systemctl stop rpcbind.socket rpcbind.service".into()
+            Self { pid: Some(pid), name: Some(name) } if name == "rpcbind" => {
+                format!("stop it: systemctl stop rpcbind.socket rpcbind.service, or kill {pid}")
             }
             Self { pid: Some(pid), .. } => format!("stop it: kill {pid}"),
             Self { pid: None, .. } => "look outside of this container".into(),

@@ -1,6 +1,5 @@
 //! The daemon's sockets: opening, inheriting, reading, writing, waiting. It moves bytes and measures time; what a
 //! message means and who may do what is decided in `rpcbind-core`.
-#![allow(dead_code, reason = "wired up by the server")]
 
 mod chain;
 mod connection;

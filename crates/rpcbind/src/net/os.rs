@@ -169,6 +169,7 @@ impl Batch {
     }
 
     /// How many replies wait to be sent.
+    #[cfg(test)]
     pub(crate) fn queued(&self) -> usize {
         self.queued
     }

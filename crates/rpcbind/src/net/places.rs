@@ -42,6 +42,7 @@ pub(super) struct Entry {
 
 impl Places {
     /// How many connections there are.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.places.len().saturating_sub(self.free.len())
     }

@@ -50,7 +50,7 @@ pub(crate) struct Streams {
     tables: Tables,
     input_bytes: usize,
     output_bytes: usize,
-    endings: [u64; Ending::COUNT],
+    endings: [u64; Ending::ALL.len()],
     refused: u64,
     home: Namespace,
 }
@@ -72,25 +72,35 @@ impl Streams {
             tables: Tables::default(),
             input_bytes: 0,
             output_bytes: 0,
-            endings: [0; Ending::COUNT],
+            endings: [0; Ending::ALL.len()],
             refused: 0,
             home,
         }
     }
 
     /// How many connections there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// How many connections were refused at a cap.
+    #[cfg(test)]
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
 
     /// How many connections ended for this reason.
+    #[cfg(test)]
     pub(super) fn ended(&self, ending: Ending) -> u64 {
         self.endings.get(ending as usize).copied().unwrap_or(0)
+    }
+
+    /// What was counted, in one line: how many were refused at a cap, and how many ended for which reason.
+    pub(crate) fn counted(&self) -> String {
+        let endings = Ending::ALL.into_iter().zip(self.endings).filter(|(_, count)| *count > 0);
+        let endings: Vec<String> = endings.map(|(ending, count)| format!("{ending:?} {count}")).collect();
+        format!("{} refused; ended: {}", self.refused, endings.join(", "))
     }
 
     /// Serves a connection that is ready. One that was closed in the meantime is nobody.

@@ -1,0 +1,37 @@
+//! The log of calls over UDP and TCP: every one with `-l`, those that were refused always. In the C daemon's words.
+
+use std::sync::Arc;
+
+use log::info;
+use rpcbind_core::caller::Caller;
+use rpcbind_core::outcome::{Reason, Why};
+
+use crate::logging::{CONNECT, ConnectLine, Declined, ProgramNames};
+use crate::net::dispatch::Observer;
+
+/// Logs calls.
+pub(super) struct CallLog {
+    all: bool,
+    names: Arc<ProgramNames>,
+}
+
+impl CallLog {
+    pub(super) fn new(all: bool, names: Arc<ProgramNames>) -> Self {
+        Self { all, names }
+    }
+}
+
+impl Observer for CallLog {
+    fn handled(&mut self, caller: &Caller, why: &Why) {
+        let declined = match why.reason {
+            Reason::NotLocal => Some(Declined::NotLocal),
+            Reason::AccessDenied => Some(Declined::Unauthorized),
+            _ if self.all => None,
+            _ => return,
+        };
+        let (Some(from), Some(procedure)) = (caller.from(), why.procedure) else { return };
+        let line =
+            ConnectLine { from: from.ip(), procedure, program: why.program, declined, names: &self.names };
+        info!(target: CONNECT, "{line}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Who may do what, from the configuration and the hosts files, at start and at every change. What cannot be read, or
+//! is wrong, leaves the rules that hold as they are. It makes rules; it applies none.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::{error, info, warn};
+use rpcbind_core::limiter::Limits;
+use rpcbind_core::settings::{Policy, UdpFull};
+
+use super::StartError;
+use super::call_log::CallLog;
+use crate::args::Args;
+use crate::config::{self, Faults, Settings};
+use crate::hosts::{self, Hosts};
+use crate::logging::{ProgramNames, START};
+use crate::net::dispatch::{Dispatch, Observer};
+use crate::privilege;
+
+/// The rules that hold, and what they are made from.
+#[derive(Debug)]
+pub(super) struct Rules {
+    args: Args,
+    settings: Settings,
+    names: Arc<ProgramNames>,
+    hosts: Hosts,
+    started_by: Option<u32>,
+    privileged_ports_below: u16,
+}
+
+impl Rules {
+    /// Makes the rules of a start.
+    ///
+    /// # Errors
+    /// The hosts files cannot be read, or have faults where they may have none.
+    pub(super) fn load(args: Args, settings: Settings, names: Arc<ProgramNames>) -> Result<Self, StartError> {
+        let hosts = hosts::load()?;
+        report(&hosts);
+        if settings.reloadable.strict_hosts && !hosts.faults.is_empty() {
+            return Err(StartError::StrictHosts(hosts.faults.len()));
+        }
+        let uid = rustix::process::getuid();
+        Ok(Self {
+            args,
+            settings,
+            names,
+            hosts,
+            started_by: (!uid.is_root()).then_some(uid.as_raw()),
+            privileged_ports_below: privilege::privileged_ports_below(),
+        })
+    }
+
+    /// The rules, for the service.
+    pub(super) fn policy(&self) -> Policy {
+        let rules = &self.settings.reloadable;
+        Policy {
+            insecure: rules.insecure,
+            started_by: self.started_by,
+            privileged_ports_below: self.privileged_ports_below,
+            grants: rules.grants.clone(),
+            hosts: self.hosts.rules.clone(),
+            access: rules.access.clone(),
+            udp_full: rules.udp_full.iter().filter_map(udp_full).collect(),
+            nat: rules.nat,
+            limits: Some(Limits::default()),
+            ..Policy::default()
+        }
+    }
+
+    /// Who logs calls.
+    pub(super) fn observer(&self) -> Box<dyn Observer + Send> {
+        Box::new(CallLog::new(self.settings.reloadable.log_connections, self.names.clone()))
+    }
+
+    /// The files whose change changes the rules without a signal.
+    pub(super) fn files(&self) -> BTreeSet<PathBuf> {
+        let own = [hosts::ALLOW, hosts::DENY].map(PathBuf::from);
+        own.into_iter().chain(self.hosts.pattern_files.iter().cloned()).collect()
+    }
+
+    /// Reads everything again, and has what is new hold.
+    pub(super) fn reload(&mut self, dispatch: &mut Dispatch) {
+        match config::load(&self.args, &self.names) {
+            Ok(config::Loaded { settings, warnings }) => {
+                for warning in warnings {
+                    warn!(target: START, "{warning}");
+                }
+                let unchanged = self.settings.restart_needed(&settings);
+                if !unchanged.is_empty() {
+                    warn!(target: START, "only a restart changes {}", unchanged.join(", "));
+                }
+                // The rest stays, so that it is named again until the restart.
+                self.settings.reloadable = settings.reloadable;
+            }
+            Err(Faults(faults)) => {
+                for fault in faults {
+                    error!(target: START, "{fault}");
+                }
+                error!(target: START, "the older configuration stays");
+            }
+        }
+        self.reload_hosts(dispatch);
+        dispatch.set_observer(self.observer());
+    }
+
+    /// Reads the hosts files again, and has them hold.
+    pub(super) fn reload_hosts(&mut self, dispatch: &mut Dispatch) {
+        match hosts::load() {
+            Ok(hosts) => {
+                report(&hosts);
+                if self.settings.reloadable.strict_hosts && !hosts.faults.is_empty() {
+                    error!(target: START, "the older rules of the hosts files stay: strict-hosts is set");
+                } else {
+                    self.hosts = hosts;
+                }
+            }
+            Err(error) => error!(target: START, "{error}; the older rules of the hosts files stay"),
+        }
+        dispatch.service.set_policy(self.policy());
+        info!(target: START, "the rules were read again");
+    }
+}
+
+fn report(hosts: &Hosts) {
+    for fault in &hosts.faults {
+        error!(target: START, "{fault}");
+    }
+}
+
+/// A rule by the name of an interface as one by its index; `None`, after a warning, when there is no such interface.
+fn udp_full(rule: &config::UdpFull) -> Option<UdpFull> {
+    let path = Path::new("/sys/class/net").join(&rule.interface).join("ifindex");
+    let index = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+    if index.is_none() {
+        warn!(target: START, "udp-full: there is no interface {}; the rule holds for nobody", rule.interface);
+    }
+    Some(UdpFull { prefix: rule.prefix, interface: index? })
+}
