@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use oncrpc::{Answer, Exchange, Schedule, Step, Xid};
+use rustix::io::Errno;
 
 use crate::CallError;
 use crate::deadline::Deadline;
@@ -20,6 +21,8 @@ const MAX_DATAGRAM: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Datagram {
     socket: UdpSocket,
+    /// Why nothing can be sent there: told by the first call, as nothing is sent before.
+    unreachable: Option<Errno>,
     buffer: Vec<u8>,
 }
 
@@ -30,8 +33,13 @@ impl Datagram {
             SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
             SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
         };
-        socket.connect(address)?;
-        Ok(Self { socket, buffer: vec![0; MAX_DATAGRAM] })
+        let unreachable = match socket.connect(address) {
+            // The kernel lets a socket be connected to no port, but nothing be sent there.
+            Ok(()) if address.port() == 0 => Some(Errno::INVAL),
+            Ok(()) => None,
+            Err(error) => Some(Errno::from_io_error(&error).ok_or(error)?),
+        };
+        Ok(Self { socket, unreachable, buffer: vec![0; MAX_DATAGRAM] })
     }
 
     /// Sends a call, again and again until its reply comes, and hands the answer to `take`.
@@ -65,6 +73,9 @@ impl Datagram {
     }
 
     fn send(&self, message: &[u8]) -> Result<(), CallError> {
+        if let Some(unreachable) = self.unreachable {
+            return Err(CallError::Send(unreachable.into()));
+        }
         match self.socket.send(message) {
             Ok(_) => Ok(()),
             // What came back for an earlier datagram: a receive that would have failed.
