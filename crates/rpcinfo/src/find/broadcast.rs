@@ -57,11 +57,24 @@ impl Finder<'_> {
                 continue;
             };
             if seen.insert(address.clone()) {
-                tell(Found::Reply(Reply { address: Text(address), host: None }))?;
+                let host = name_of(&address);
+                tell(Found::Reply(Reply { address: Text(address), host }))?;
             }
         }
         Ok(())
     }
+}
+
+/// The first name that `/etc/hosts` has for the host of a universal address. Nobody else is asked: names that
+/// strangers' addresses lead to are the strangers' own.
+fn name_of(address: &[u8]) -> Option<Text> {
+    let host = UniversalAddress::parse(address, Family::Inet)?.host()?;
+    let hosts = std::fs::read("/etc/hosts").ok()?;
+    String::from_utf8_lossy(&hosts).lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let is_it = words.next()?.parse() == Ok(host);
+        words.next().filter(|_| is_it).map(|name| Text(name.into()))
+    })
 }
 
 /// The broadcast addresses of the interfaces here.

@@ -46,7 +46,7 @@ impl Finder<'_> {
                 Some(Sockets::Tcp(family)) => (family, false),
                 Some(Sockets::Local) => continue,
                 None if netid.is_some() => {
-                    let why = "RPC: Port mapper failure - Failed (unspecified error)";
+                    let why = "RPC: Remote system error - Socket operation on non-socket";
                     return Err(no_contact("rpcbind", why));
                 }
                 None => continue,
