@@ -3,8 +3,10 @@
 //! No look-up ever waits for either.
 
 pub mod interfaces;
+pub mod listing;
 pub mod sock_diag;
 mod socket;
 
 pub use interfaces::InterfaceMonitor;
+pub use listing::Listing;
 pub use sock_diag::SockDiag;

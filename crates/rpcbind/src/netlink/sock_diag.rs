@@ -2,7 +2,7 @@
 //! anything still listens at a row's address. Asked synchronously over one sock_diag socket that is opened at start;
 //! what the kernel does not say in time is `Unknown`. Whether to believe an answer is not decided here.
 
-mod found;
+pub(super) mod found;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -301,8 +301,8 @@ impl SockDiag {
     }
 }
 
-/// A question about the sockets whose own port is this.
-fn on_port(family: u8, protocol: u8, port: u16) -> InetRequest {
+/// A question about the sockets whose own port is this; about all when it is 0.
+pub(super) fn on_port(family: u8, protocol: u8, port: u16) -> InetRequest {
     let any = if family == AF_INET { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     InetRequest {
         family,
@@ -322,16 +322,16 @@ fn on_port(family: u8, protocol: u8, port: u16) -> InetRequest {
 }
 
 /// The states in which a socket receives what nobody has begun: TCP listens; every UDP socket that is there does.
-fn receiving(protocol: u8) -> InetStates {
+pub(super) fn receiving(protocol: u8) -> InetStates {
     if protocol == IPPROTO_TCP { InetStates::LISTEN } else { InetStates::all() }
 }
 
-fn unix_listeners() -> UnixRequest {
+pub(super) fn unix_listeners() -> UnixRequest {
     UnixRequest { state_flags: UnixStates::LISTEN, inode: 0, show_flags: ShowFlags::NAME, cookie: [0xff; 8] }
 }
 
 /// The name as the kernel keeps it: an abstract one begins with NUL, a path may end with it.
-fn unix_name(payload: &[u8]) -> Option<&[u8]> {
+pub(super) fn unix_name(payload: &[u8]) -> Option<&[u8]> {
     NlasIterator::new(payload.get(UNIX_HEADER..)?)
         .map_while(Result::ok)
         .find(|attribute| attribute.kind() == UNIX_DIAG_NAME)
@@ -341,7 +341,7 @@ fn unix_name(payload: &[u8]) -> Option<&[u8]> {
         })
 }
 
-fn last_component(path: &[u8]) -> &[u8] {
+pub(super) fn last_component(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 

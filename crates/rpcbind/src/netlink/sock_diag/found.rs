@@ -11,20 +11,20 @@ use rpcbind_core::facts::Socket;
 const HEADER: usize = 72;
 
 /// One inet socket of an answer, IPv4 addresses unmapped.
-pub(super) struct Found {
+pub(in crate::netlink) struct Found {
     /// Its own address.
-    pub(super) local: SocketAddr,
+    pub(in crate::netlink) local: SocketAddr,
     remote: SocketAddr,
     state: u8,
     uid: u32,
     inode: u32,
     /// An IPv6 socket that takes IPv6 only; known of listeners and of datagram sockets that are not connected.
-    v6_only: bool,
+    pub(in crate::netlink) v6_only: bool,
 }
 
 impl Found {
     /// `None` for what is no inet socket.
-    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+    pub(in crate::netlink) fn parse(payload: &[u8]) -> Option<Self> {
         let header = InetResponseHeader::parse(payload).ok()?;
         let id = header.socket_id;
         let attributes = payload.get(HEADER..).unwrap_or_default();
@@ -51,13 +51,7 @@ impl Found {
 
     /// Whether it receives what is sent to a row's address; to a wildcard, whether it receives any of it.
     pub(super) fn covers(&self, row: SocketAddr) -> bool {
-        let (ours, wanted) = (self.local.ip(), row.ip().to_canonical());
-        let takes = match (ours, wanted) {
-            (IpAddr::V6(ours), IpAddr::V4(_)) => ours.is_unspecified() && !self.v6_only,
-            (IpAddr::V4(_), IpAddr::V6(_)) => false,
-            _ => ours.is_unspecified() || wanted.is_unspecified() || ours == wanted,
-        };
-        takes && self.local.port() == row.port()
+        takes(self.local.ip(), self.v6_only, row.ip()) && self.local.port() == row.port()
     }
 
     /// The socket as the core sees it; `own` are the inodes of our own sockets.
@@ -69,5 +63,14 @@ impl Found {
             port: self.local.port(),
             ours: self.inode != 0 && own.contains(&self.inode),
         }
+    }
+}
+
+/// Whether a socket at one address receives what is sent to a row's address; to a wildcard, any of it.
+pub(in crate::netlink) fn takes(ours: IpAddr, v6_only: bool, row: IpAddr) -> bool {
+    match (ours, row.to_canonical()) {
+        (IpAddr::V6(ours), IpAddr::V4(_)) => ours.is_unspecified() && !v6_only,
+        (IpAddr::V4(_), IpAddr::V6(_)) => false,
+        (ours, wanted) => ours.is_unspecified() || wanted.is_unspecified() || ours == wanted,
     }
 }
