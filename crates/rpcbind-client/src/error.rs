@@ -16,6 +16,15 @@ pub enum ConnectError {
     /// The host's name has no address, or none of the family asked for.
     #[error("unknown host {0:?}")]
     UnknownHost(String),
+    /// The system's resolver could not be asked.
+    #[error("cannot resolve {host:?}: {error}")]
+    Resolver {
+        /// The host's name.
+        host: String,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
     /// The kernel or the other end refused; with several addresses, the last one that was tried.
     #[error("cannot connect to {endpoint}: {error}")]
     Refused {

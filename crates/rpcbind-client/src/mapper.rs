@@ -54,24 +54,13 @@ impl PortMapper {
         Client::connect(endpoint, limit).map(|client| Self { client })
     }
 
-    /// The first of these that can be reached, all within `limit`, TCP from a reserved port when that is permitted.
+    /// The first of these that can be reached, all within `limit`: that takes a connection, TCP from a reserved port
+    /// when that is permitted, or answers NULL over UDP. The last one over UDP is taken unasked.
     ///
     /// # Errors
     /// That of the last one.
     pub fn first(endpoints: &[Endpoint], limit: Duration) -> Result<Self, ConnectError> {
-        let deadline = Deadline::after(limit);
-        let mut last = None;
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            let Some(share) = deadline.share(endpoints.len().saturating_sub(index)) else { break };
-            match Client::connect_reserved(endpoint, share) {
-                Ok(mut client) => {
-                    client.set_limit(limit);
-                    return Ok(Self { client });
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or(ConnectError::TimedOut { what: "connecting".into(), limit }))
+        Self::responsive(endpoints, Deadline::after(limit), Client::connect_reserved)
     }
 
     /// The port mapper of this host: see [`Endpoint::local_port_mapper`].
@@ -83,7 +72,7 @@ impl PortMapper {
     }
 
     /// The port mapper of a host, by name or address: every address of the family, or of both, in turn, all within
-    /// `limit`. Over UDP the first one that answers NULL, unless there is only one.
+    /// `limit`, as [`PortMapper::first`] does.
     ///
     /// # Errors
     /// [`ConnectError`], that of the last address.
@@ -99,16 +88,21 @@ impl PortMapper {
             .into_iter()
             .map(|address| Endpoint::inet(address, transport == Transport::Udp))
             .collect();
-        Self::responsive(&endpoints, deadline)
+        Self::responsive(&endpoints, deadline, Client::connect)
     }
 
-    fn responsive(endpoints: &[Endpoint], deadline: Deadline) -> Result<Self, ConnectError> {
+    fn responsive(
+        endpoints: &[Endpoint],
+        deadline: Deadline,
+        connect: fn(&Endpoint, Duration) -> Result<Client, ConnectError>,
+    ) -> Result<Self, ConnectError> {
         let mut last = None;
         for (index, endpoint) in endpoints.iter().enumerate() {
             let after = endpoints.len().saturating_sub(index);
             let Some(share) = deadline.share(after) else { break };
-            match Self::connect(endpoint, share) {
-                Ok(mut mapper) => {
+            match connect(endpoint, share) {
+                Ok(client) => {
+                    let mut mapper = Self { client };
                     if after == 1 || mapper.answers() {
                         mapper.set_limit(deadline.limit());
                         return Ok(mapper);
@@ -198,7 +192,8 @@ impl PortMapper {
     }
 
     /// CALLIT of version 3, BCAST of version 4: a call made for us. Everything but success is answered by silence,
-    /// and many port mappers answer it over UDP only.
+    /// and many port mappers answer it over UDP only; those that do so from another port than they were asked at are
+    /// not heard.
     ///
     /// # Errors
     /// [`CallError`].
@@ -210,7 +205,7 @@ impl PortMapper {
         self.call(version.into(), bind::BCAST, call).and_then(|results| RemoteResult::new(&results))
     }
 
-    /// INDIRECT, version 4: as BCAST, but failures are answered.
+    /// INDIRECT, version 4: as BCAST, but failures are answered. Port mappers answer as they do there.
     ///
     /// # Errors
     /// [`CallError`].

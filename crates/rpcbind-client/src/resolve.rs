@@ -48,7 +48,10 @@ fn ask(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, Con
         // Nobody may be waiting any more, and then nobody wants the answer.
         let _ = answer.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect));
     };
-    std::thread::Builder::new().name("resolver".into()).spawn(asking).map_err(|_| unknown())?;
+    std::thread::Builder::new()
+        .name("resolver".into())
+        .spawn(asking)
+        .map_err(|error| ConnectError::Resolver { host: host.to_owned(), error })?;
     match answered.recv_timeout(limit) {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(_)) => Err(unknown()),

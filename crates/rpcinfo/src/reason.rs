@@ -25,7 +25,9 @@ pub fn of_call(error: &CallError) -> String {
 pub fn of_connect(error: &ConnectError) -> String {
     match error {
         ConnectError::UnknownHost(_) => "RPC: Unknown host".into(),
-        ConnectError::Refused { error, .. } => format!("RPC: Remote system error - {}", errno(error)),
+        ConnectError::Refused { error, .. } | ConnectError::Resolver { error, .. } => {
+            format!("RPC: Remote system error - {}", errno(error))
+        }
         ConnectError::TimedOut { .. } => "RPC: Remote system error - Connection timed out".into(),
     }
 }

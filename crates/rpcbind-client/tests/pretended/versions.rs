@@ -193,3 +193,52 @@ fn the_first_port_mapper_that_can_be_reached_is_taken() {
     let mapper = PortMapper::first(&[gone, server.endpoint.clone()], LONG).expect("the second one");
     assert_eq!(mapper.endpoint(), &server.endpoint);
 }
+
+#[test]
+fn the_first_port_mapper_that_answers_over_udp_is_taken() {
+    let silent = crate::pretender::udp(|_, _, _| ());
+    let talking = crate::pretender::udp(|socket, from, heard| {
+        let reply = crate::pretender::reply(heard.xid, Answer::ProgramUnavailable);
+        socket.send_to(&reply, from).expect("sent");
+    });
+    let endpoints = [silent.endpoint.clone(), talking.endpoint.clone(), silent.endpoint];
+    let mapper = PortMapper::first(&endpoints, Duration::from_secs(1)).expect("the second one");
+    assert_eq!(mapper.endpoint(), &talking.endpoint);
+}
+
+#[test]
+fn names_are_resolved_and_addresses_of_the_family_taken() {
+    use oncrpc::bind::Family;
+    let found =
+        rpcbind_client::addresses("localhost", 111, Some(Family::Inet), LONG).expect("known everywhere");
+    assert_eq!(found, [([127, 0, 0, 1], 111).into()]);
+}
+
+#[test]
+fn the_results_of_remote_calls_are_read() {
+    use oncrpc::Procedure;
+    use oncrpc::bind::RemoteCall;
+    use rpcbind_client::RpcbVersion;
+    let server = serving(2, 4, |version, _| {
+        let mut results = if version == 2 { words(&[2049]) } else { string("192.0.2.1.8.1") };
+        results.extend(words(&[4, 7]));
+        results
+    });
+    let mut mapper = mapper(&server);
+    let call =
+        RemoteCall { program: NFS, version: Version(3), procedure: Procedure(1), arguments: &[1, 2, 3, 4] };
+    let results = [
+        mapper.remote_call(RpcbVersion::V3, &call).expect("CALLIT"),
+        mapper.remote_call(RpcbVersion::V4, &call).expect("BCAST"),
+        mapper.indirect(&call).expect("INDIRECT"),
+    ];
+    for result in results {
+        assert_eq!((result.address, result.results), (b"192.0.2.1.8.1".to_vec(), words(&[7])));
+    }
+    let result = mapper.remote_call_by_port(&call).expect("CALLIT of version 2");
+    assert_eq!((result.port, result.results), (2049, words(&[7])));
+    let heard: Vec<_> = server.heard.try_iter().collect();
+    assert_eq!(heard[0].arguments, [words(&[NFS.0, 3, 1, 4]), vec![1, 2, 3, 4]].concat());
+    let procedures: Vec<_> = heard.iter().map(|heard| (heard.version, heard.procedure)).collect();
+    assert_eq!(procedures, [(3, 5), (4, 5), (4, 10), (2, 5)]);
+}
