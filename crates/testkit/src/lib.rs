@@ -27,9 +27,11 @@ pub mod skip;
 pub mod table;
 pub mod vectors;
 pub mod wait;
+pub mod world;
 
 pub use activator::Activator;
 pub use daemon::{Daemon, DaemonKind, Ready, Stopped};
 pub use namespace::Namespace;
 pub use process::{Finished, Process};
 pub use rpcinfo_forms::rpcinfo_forms;
+pub use world::World;

@@ -1,0 +1,6 @@
+//! Port mappers in the virtual network.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share is test code too")]
+
+mod attacks;
+mod scene;
+mod service;
