@@ -193,7 +193,8 @@ fn doubts(settings: &Settings) -> impl Iterator<Item = String> + use<> {
     let remote = "remote calls (-r) have no effect: this version forwards none";
     [(settings.reloadable.insecure, insecure), (settings.remote_calls, remote)]
         .into_iter()
-        .filter_map(|(is_set, warning)| is_set.then(|| warning.to_owned()))
+        .filter(|(is_set, _)| *is_set)
+        .map(|(_, warning)| warning.to_owned())
 }
 
 /// The lock of whoever serves port 111 of this host.

@@ -62,8 +62,10 @@ impl Streams {
                 Err(errno) => match Fault::of(errno) {
                     Fault::NotNow => return Ok(Accepted::Enough),
                     Fault::Interrupted | Fault::Theirs => {}
-                    // Somebody's descriptor is worth more than everybody's waiting.
-                    Fault::Crowded if errno == Errno::MFILE && !made_room => made_room = self.make_room(),
+                    // Somebody's descriptor is worth more than everybody's waiting. Once: more are none of ours.
+                    Fault::Crowded if errno == Errno::MFILE && !made_room && self.make_room() => {
+                        made_room = true;
+                    }
                     Fault::Crowded => return Ok(Accepted::Crowded),
                     Fault::Ours => {
                         return Err(AcceptError { endpoint: listener.endpoint.clone(), source: errno });
