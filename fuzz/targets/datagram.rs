@@ -182,7 +182,7 @@ fn service() -> Service {
     for (program, version, netid, address, owner) in rows {
         let (program, version) = (Program(program), Version(version));
         let row = Row { program, version, netid, address: address.into(), owner, namespace: HOME };
-        assert!(service.restore(row), "the row is one that can be there");
+        assert_eq!(service.restore(row), Ok(()), "the row is one that can be there");
     }
     service
 }

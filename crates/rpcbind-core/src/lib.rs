@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod policy;
 pub mod registry;
 mod remote;
+mod restore;
 mod rpcb;
 mod service;
 pub mod settings;

@@ -4,6 +4,7 @@ use crate::facts::Question;
 use crate::registry::Row;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use oncrpc::{Procedure, Program, Version};
 
 /// The end of [`Service::handle`](crate::Service::handle): exactly one outcome, for exactly one reason.
@@ -140,4 +141,21 @@ pub enum Refusal {
     TableFull,
     /// The caller's uid has as many rows as it may have.
     OwnerFull,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PortMapper => "the port mapper's own program",
+            Self::Netid => "unknown netid",
+            Self::Address => "no address of the netid's family that can be connected to",
+            Self::ReservedProgram => "reserved program",
+            Self::ReservedPort => "reserved port",
+            Self::ForeignAddress => "not an address of this host",
+            Self::Conflict => "registered already",
+            Self::NotOwner => "somebody else's",
+            Self::TableFull => "the table is full",
+            Self::OwnerFull => "its owner has as many as it may have",
+        })
+    }
 }

@@ -4,7 +4,6 @@
 use crate::access::ProcedureKind;
 use crate::budget::Budget;
 use crate::caller::{Caller, Now, Transport};
-use crate::change::checked_address;
 use crate::facts::Facts;
 use crate::interfaces::Interfaces;
 use crate::limiter::{Charge, Limiter};
@@ -189,20 +188,6 @@ impl Service {
     #[must_use]
     pub fn netids(&self) -> &bind::Netids {
         &self.settings.netids
-    }
-
-    /// Takes a row from a file, without asking who may register it. Refused, with `false`, are program 100000, an
-    /// address that SET would not take, a row already there, and what is over the cap.
-    pub fn restore(&mut self, row: Row) -> bool {
-        let Some(family) = self.settings.netids.family(row.netid) else { return false };
-        let valid = row.program != bind::PROGRAM
-            && checked_address(self, row.netid, row.address.as_bytes()).is_ok()
-            && self.registry.exact(row.program, row.version, row.netid).is_none()
-            && self.registry.len() < self.settings.caps.rows;
-        if valid {
-            self.registry.insert(row, family);
-        }
-        valid
     }
 
     fn list_ourselves(&mut self) {

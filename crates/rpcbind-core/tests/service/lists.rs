@@ -13,7 +13,7 @@ use oncrpc::xdr::{List, Reader};
 use rpcbind_core::Settings;
 use rpcbind_core::caller::{Caller, Namespace, Now};
 use rpcbind_core::facts::Facts;
-use rpcbind_core::outcome::{Outcome, Reason};
+use rpcbind_core::outcome::{Outcome, Reason, Refusal};
 use rpcbind_core::settings::{Policy, UdpFull};
 use std::sync::Arc;
 
@@ -206,11 +206,11 @@ fn rows_from_a_file_pass_the_checks_of_set() {
         (200_001, "udp6", long_scope.as_str()),
     ] {
         let refused = row(&host, program, netid, address);
-        assert!(!host.service.restore(refused), "{program} {netid} {address}");
+        assert!(host.service.restore(refused).is_err(), "{program} {netid} {address}");
     }
     let good = row(&host, 200_001, "udp", "0.0.0.0.8.8");
-    assert!(host.service.restore(good.clone()));
-    assert!(!host.service.restore(good), "it is there already");
+    assert_eq!(host.service.restore(good.clone()), Ok(()));
+    assert_eq!(host.service.restore(good), Err(Refusal::Conflict));
     assert_eq!(dump(&host.send(&unix(0), &call(V4, bind::DUMP, &[]))).len(), 1);
 }
 

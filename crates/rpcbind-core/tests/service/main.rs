@@ -16,6 +16,7 @@ mod owners;
 mod procedures;
 mod reflection;
 mod remote_calls;
+mod restored;
 mod seeded;
 mod set;
 mod statistics;

@@ -36,10 +36,10 @@ fn service(rows: usize, insecure: bool) -> Service {
             version: Version(number % 3 + 1),
             netid: service.netids().find(name.as_bytes()).unwrap(),
             address: address.into(),
-            owner: if next % 2 == 0 { Owner::ROOT } else { Owner::Unknown },
+            owner: if next % 2 == 0 { Owner::ROOT } else { Owner::Uid(1_000 + number) },
             namespace: if next % 7 == 0 { ELSEWHERE } else { HOME },
         });
-        assert!(added);
+        assert_eq!(added, Ok(()));
         next += 1;
     }
     service

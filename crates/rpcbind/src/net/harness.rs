@@ -66,7 +66,7 @@ impl House {
             Interface { index: 1, up: true, loopback: true, point_to_point: false, multicast: false };
         service.set_interfaces(Interfaces { interfaces: vec![loopback], addresses: Vec::new() });
         for number in 0..rows {
-            assert!(service.restore(row(number)));
+            assert_eq!(service.restore(row(number)), Ok(()));
         }
         let journal = Arc::new(Mutex::new(Kept::default()));
         let mut dispatch = Dispatch::new(

@@ -27,7 +27,7 @@ fn restore_row(row: &WarmRow, home: Namespace, service: &mut Service) -> bool {
     let (program, version, owner) = (row.program, row.version, row.owner);
     // The files do not say from where: the C daemon knows no other place than home.
     let namespace = home;
-    service.restore(Row { program, version, netid, address: row.address.as_str().into(), owner, namespace })
+    service.restore(Row { program, version, netid, address: row.address.as_str().into(), owner, namespace }).is_ok()
 }
 
 /// Writes the files.

@@ -1,0 +1,33 @@
+//! Rows that come from a file and not from a caller: what another run of the port mapper has kept. They are taken
+//! under the checks of SET, with the owner and the namespace that the file says, and never replace anything.
+
+use crate::change::checked_address;
+use crate::outcome::Refusal;
+use crate::policy::{self, Identity};
+use crate::registry::Row;
+use crate::service::Service;
+use oncrpc::bind;
+
+impl Service {
+    /// Takes a row from a file, at the end of the list.
+    ///
+    /// # Errors
+    /// Why SET would answer FALSE to the row's owner; [`Refusal::Conflict`] when there is one of the same program,
+    /// version and netid already. Nothing is changed then.
+    pub fn restore(&mut self, row: Row) -> Result<(), Refusal> {
+        if row.program == bind::PROGRAM {
+            return Err(Refusal::PortMapper);
+        }
+        let family = self.settings.netids.family(row.netid).ok_or(Refusal::Netid)?;
+        let (_, socket) = checked_address(self, row.netid, row.address.as_bytes())?;
+        let who = Identity { owner: row.owner, namespace: row.namespace };
+        let (settings, interfaces) = (&self.settings, &self.interfaces);
+        policy::may_register(&settings.policy, settings.home, who, row.program, socket, interfaces)?;
+        if self.registry.exact(row.program, row.version, row.netid).is_some() {
+            return Err(Refusal::Conflict);
+        }
+        policy::has_room(settings.caps, row.owner, self.registry.len(), self.registry.owned_by(row.owner))?;
+        self.registry.insert(row, family);
+        Ok(())
+    }
+}
