@@ -3,6 +3,7 @@
 //! It must never decide anything about a call: that is `rpcbind-core`'s.
 
 mod host;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ pub use crate::net::shares::Limits;
 pub use crate::net::streams::AcceptError;
 use crate::net::streams::Streams;
 use crate::process;
+use sweep::Sweeper;
 
 /// What a server is to be. Nothing is opened before [`Builder::open`].
 ///
@@ -184,10 +186,17 @@ impl Server {
         let streams = Streams::new(limits, home);
         let mut service = Service::new(settings);
         let interfaces = host::follow_interfaces(&mut service);
+        let listing = host::listing(known_home);
+        let health = service.health_mut();
+        health.version = env!("CARGO_PKG_VERSION").into();
+        health.judges = listing.is_some();
         let facts = host::facts(known_home, &sockets);
         let mut event_loop = EventLoop::new(Dispatch::new(service, facts, journal, observer), streams)?;
         if let Some(interfaces) = interfaces {
             event_loop.watch(interfaces)?;
+        }
+        if let Some(listing) = listing {
+            event_loop.time(Box::new(Sweeper::new(listing)));
         }
         for socket in sockets {
             event_loop.serve(socket)?;

@@ -185,6 +185,24 @@ impl Dispatch {
         Answer::Silent
     }
 
+    /// The time of the last look at the clock.
+    pub(crate) fn time(&self) -> Now {
+        self.now
+    }
+
+    /// Asks the kernel.
+    pub(crate) fn ask(&mut self, question: &Question) -> Facts {
+        let mut facts = Facts::default();
+        self.kernel.answer(question, &mut facts);
+        facts
+    }
+
+    /// Keeps a change that nobody has called for; it is durable at the end of the turn.
+    pub(crate) fn keep(&mut self, change: &Change) {
+        self.journal.append(change, &self.service);
+        self.unsynced = true;
+    }
+
     /// Whether replies are held back until [`Dispatch::sync`].
     pub(crate) fn holds_replies(&self) -> bool {
         self.unsynced

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use log::warn;
+use log::{info, warn};
 use oncrpc::bind::{self, UniversalAddress};
 use rpcbind_core::Service;
 use rpcbind_core::caller::{Namespace, Transport};
@@ -18,7 +18,7 @@ use crate::logging::START;
 use crate::net::dispatch::{Dispatch, KernelFacts, NoFacts};
 use crate::net::event_loop::{Next, Watched};
 use crate::net::listen::{Endpoint, Socket};
-use crate::netlink::{InterfaceMonitor, SockDiag};
+use crate::netlink::{InterfaceMonitor, Listing, SockDiag};
 use crate::peer;
 
 /// Home where the kernel does not tell namespaces apart: then all are one.
@@ -142,6 +142,21 @@ pub(super) fn facts(home: Option<Namespace>, sockets: &[Socket]) -> Box<dyn Kern
         Err(error) => {
             warn!(target: START, "{error}");
             Box::new(NoFacts)
+        }
+    }
+}
+
+/// Where all sockets are listed, for judging whether services are there; `None`, after a word, where they are not.
+pub(super) fn listing(home: Option<Namespace>) -> Option<Listing> {
+    match Listing::open(home) {
+        Ok(Some(listing)) => Some(listing),
+        Ok(None) => {
+            info!(target: START, "the sockets served are of another network namespace: services are not judged");
+            None
+        }
+        Err(error) => {
+            warn!(target: START, "{error}; services are not judged");
+            None
         }
     }
 }
