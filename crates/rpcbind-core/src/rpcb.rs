@@ -7,7 +7,7 @@ use crate::remote;
 use crate::service::{Ask, Service, refuse};
 use crate::v2::{deny, dump, garbage};
 use alloc::vec::Vec;
-use oncrpc::bind::sockaddr::{self, Sockaddr};
+use oncrpc::bind::sockaddr::{self, MAX_SOCKADDR, Sockaddr};
 use oncrpc::bind::{
     self, AddressText, Attributes, Family, MAX_STRING, Netbuf, Rpcb, UniversalAddress, V3, V4,
 };
@@ -165,11 +165,13 @@ fn entry<'a>(text: &'a AddressText, attributes: &'a Attributes) -> bind::Entry<'
     }
 }
 
-/// UADDR2TADDR: an empty netbuf for what does not parse.
+/// UADDR2TADDR: an empty netbuf for what does not parse. As libtirpc has it, the room that a netbuf claims is that of
+/// the family's whole layout.
 fn to_socket(text: &[u8], family: Family, writer: &mut Writer<'_>) -> Result<(), Error> {
     let layout = UniversalAddress::parse(text, family).map(|address| Sockaddr::new(&address));
     let bytes = layout.as_ref().map(Sockaddr::as_bytes).unwrap_or_default();
-    Netbuf { max_len: u32::try_from(bytes.len()).unwrap_or(0), bytes }.encode(writer)
+    let room = if family == Family::Local && !bytes.is_empty() { MAX_SOCKADDR } else { bytes.len() };
+    Netbuf { max_len: u32::try_from(room).unwrap_or(0), bytes }.encode(writer)
 }
 
 /// The family of the transport that the question arrived on.
