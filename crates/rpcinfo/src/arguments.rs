@@ -1,6 +1,9 @@
 //! The command line: letters as `getopt` reads them, in any place and together, plus the long options.
 //! What the classic tool refuses is refused in its words.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::numbers::{low_u16, strtol};

@@ -2,6 +2,8 @@
 //! Columns are counted in bytes, as C counts them.
 
 mod statistics;
+#[cfg(test)]
+mod tests;
 
 use crate::escape::Text;
 use crate::found::{Address, Answer, Found, Mapping, Program, Reply, Row};
