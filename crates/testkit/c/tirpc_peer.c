@@ -157,7 +157,11 @@ static void convert(void)
 static void old_interface(void)
 {
 	struct sockaddr_in home = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(111)};
+	struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(50001)};
 	struct pmaplist *row;
+	/* Something has to be bound where a service is registered, or it is dead and may be registered elsewhere. */
+	if (bind(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&here, sizeof here) < 0)
+		perror("bind");
 	printf("pmap_set: %d\n", pmap_set(OLD, 1, IPPROTO_UDP, 50001));
 	printf("pmap_set again: %d\n", pmap_set(OLD, 1, IPPROTO_UDP, 50001));
 	printf("pmap_set elsewhere: %d\n", pmap_set(OLD, 1, IPPROTO_UDP, 50002));

@@ -1,6 +1,7 @@
 /* A program that speaks version 2 over loopback datagrams only, as the C library's own RPC did: packets made by hand,
    from a reserved port where it may have one. One line a step; nothing it prints depends on ports or the machine.
-   "v2_peer" runs all steps; "v2_peer set" and "v2_peer unset" only that, to see who may touch whose rows. */
+   "v2_peer" runs all steps; "v2_peer set" and "v2_peer unset" only that, to see who may touch whose rows;
+   "v2_peer find" only asks for what "set" has registered. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -71,6 +72,13 @@ static void dump(void)
 	printf("%s\n", words > 0 && answer[at] == 0 ? "" : " cut off");
 }
 
+/* The service itself: something has to be bound where it is registered, or it is dead and may be registered elsewhere. */
+static int serve(int port)
+{
+	struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(port)};
+	return bind(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&here, sizeof here);
+}
+
 int main(int count, char **word)
 {
 	struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(111), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -81,11 +89,18 @@ int main(int count, char **word)
 	printf("source port: %s\n", reserved_port() ? "reserved" : "ordinary");
 	if (connect(fd, (struct sockaddr *)&there, sizeof there) < 0)
 		return 1;
+	if (count > 1 && strcmp(word[1], "find") == 0) {
+		printf("GETPORT udp: %ld\n", one(3, PROGRAM, 1, UDP, 0));
+		printf("GETPORT another version: %ld\n", one(3, PROGRAM, 9, UDP, 0));
+		return 0;
+	}
 	if (count > 1) {
 		int set = strcmp(word[1], "set") == 0;
 		printf("%s: %ld\n", word[1], one(set ? 1 : 2, PROGRAM, 1, set ? UDP : 0, set ? 50003 : 0));
 		return 0;
 	}
+	if (serve(50003) < 0)
+		return 1;
 	printf("NULL: %d\n", call(0, 0, NULL));
 	printf("UNSET absent: %ld\n", one(2, PROGRAM, 1, 0, 0));
 	printf("SET udp: %ld\n", one(1, PROGRAM, 1, UDP, 50003));
