@@ -11,8 +11,9 @@ use oncrpc::Program;
 use oncrpc::bind::netid::NetidError;
 use oncrpc::bind::{Attributes, Family, Netids, Semantics};
 use rpcbind_core::access::{AccessList, AccessRule, Action, Prefix, ProcedureKind, ProcedureSet};
-use rpcbind_core::settings::{Caps, Grant};
+use rpcbind_core::settings::{Caps, Grant, LivenessRules};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Judges values, and notes what is wrong with them.
 pub(super) struct Checker<'c, 'i> {
@@ -82,13 +83,18 @@ impl Checker<'_, '_> {
         }
     }
 
-    pub(super) fn user(&mut self, written: &Option<Located<i64>>) -> Option<u32> {
-        let Kind::OptionalNumber { min, max, .. } = key::USER.kind else {
+    /// A number without a default, within its limits, which fit the type wanted.
+    pub(super) fn optional_number<T: TryFrom<i64>>(
+        &mut self,
+        entry: &Entry,
+        written: &Option<Located<i64>>,
+    ) -> Option<T> {
+        let Kind::OptionalNumber { min, max, .. } = entry.kind else {
             return None;
         };
         let written = written.as_ref()?;
         if (min..=max).contains(&written.value) {
-            return u32::try_from(written.value).ok();
+            return T::try_from(written.value).ok();
         }
         self.source.fault(written, Problem::Range { min, max });
         None
@@ -160,6 +166,16 @@ impl Checker<'_, '_> {
             grants: written.grants.iter().filter_map(|grant| self.grant(grant)).collect(),
             access: self.access(&written.access, &written.dump_from),
             udp_full: written.udp_full.iter().filter_map(|full| self.udp_full(full)).collect(),
+            liveness: self.liveness(written),
+        }
+    }
+
+    fn liveness(&mut self, written: &Written) -> LivenessRules {
+        let judge_every = self.number(&key::JUDGE_EVERY, &written.judge_every_seconds);
+        let expire_dead = self.optional_number(&key::EXPIRE_DEAD, &written.expire_dead_seconds);
+        LivenessRules {
+            judge_every: Duration::from_secs(judge_every),
+            expire_dead: expire_dead.map(Duration::from_secs),
         }
     }
 

@@ -206,6 +206,22 @@ entries! {
         about: "Who may list all registrations (DUMP), besides this host. Comes after the access rules. Without it, \
                 everybody over TCP.",
     };
+    JUDGE_EVERY = Entry {
+        key: "judge-every-seconds",
+        kind: Kind::Number { default: 30, min: 1, max: 3_600 },
+        applies: AtReload,
+        flag: None,
+        about: "The seconds between two looks at whether the services of this host that are registered still have \
+                their sockets. A reload changes it after the next look.",
+    };
+    EXPIRE_DEAD = Entry {
+        key: "expire-dead-seconds",
+        kind: Kind::OptionalNumber { min: 1, max: 31_536_000, example: "86400" },
+        applies: AtReload,
+        flag: None,
+        about: "Remove a registration whose service has had no socket for so many seconds. Without it, such a \
+                registration stays until it is replaced or removed.",
+    };
     ROWS = Entry {
         key: "limits.rows",
         kind: Kind::Number { default: 16_384, min: 2_048, max: 16_384 },

@@ -65,7 +65,7 @@ impl Merger<'_, '_> {
             allow_partial: args.allow_partial
                 | self.checker.switch(&key::ALLOW_PARTIAL, &written.allow_partial),
             daemon_user: args.daemon_user,
-            user: self.checker.user(&written.user),
+            user: self.checker.optional_number(&key::USER, &written.user),
             state_directory: self.state_directory(&written.state_directory),
             netids: self.checker.netids(&written.netids),
             caps: self.checker.caps(&written.limits),

@@ -2,7 +2,7 @@
 
 use oncrpc::bind::Netids;
 use rpcbind_core::access::{AccessList, Prefix};
-use rpcbind_core::settings::{Caps, Grant};
+use rpcbind_core::settings::{Caps, Grant, LivenessRules};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -68,6 +68,8 @@ pub struct Reloadable {
     pub access: AccessList,
     /// Who gets whole replies over UDP.
     pub udp_full: Vec<UdpFull>,
+    /// What is done about services that are not there any more.
+    pub liveness: LivenessRules,
 }
 
 /// An address to be served at, over UDP and TCP.

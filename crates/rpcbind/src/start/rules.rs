@@ -64,7 +64,7 @@ impl Rules {
             udp_full: rules.udp_full.iter().filter_map(udp_full).collect(),
             nat: rules.nat,
             limits: Some(Limits::default()),
-            ..Policy::default()
+            liveness: rules.liveness,
         }
     }
 

@@ -4,8 +4,10 @@ use super::*;
 use oncrpc::Program;
 use oncrpc::bind::{Family, Semantics};
 use rpcbind_core::access::{Action, ProcedureKind};
+use rpcbind_core::settings::LivenessRules;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("the test names an address")
@@ -31,6 +33,8 @@ fn an_empty_file_means_the_defaults() {
     );
     assert_eq!(settings.connections, ConnectionCaps { tcp: 12_288, unix: 4_096, unix_per_uid: 1_024 });
     assert!(settings.reloadable.nat && settings.reloadable.access.is_empty());
+    let liveness = LivenessRules { judge_every: Duration::from_secs(30), expire_dead: None };
+    assert_eq!(settings.reloadable.liveness, liveness);
     for text in ["\n", "\r\n\r\n", "# only a comment", "#\r\n"] {
         assert_eq!(right(text), settings, "{text:?}");
     }
@@ -41,7 +45,8 @@ fn every_key_reaches_its_setting() {
     let settings = right(
         "listen = ['192.0.2.1']\r\nport = 1_111\nsocket = '/tmp/s'\nabstract-socket = '@a'\nopen-missing = true\n\
          allow-partial = true\nuser = 4_294_967_294\nstate-directory = '/var/lib/rpcbind'\nlog-connections = true\n\
-         insecure = true\nstrict-hosts = true\nnat = 'off'\n[limits]\nrows = 4096\nrows-per-user = 10\n\
+         insecure = true\nstrict-hosts = true\nnat = 'off'\njudge-every-seconds = 5\n\
+         expire-dead-seconds = 86_400\n[limits]\nrows = 4096\nrows-per-user = 10\n\
          tcp-connections = 100\nunix-connections = 50\nunix-connections-per-user = 5\n",
     );
     let expected = Settings {
@@ -66,6 +71,10 @@ fn every_key_reaches_its_setting() {
             insecure: true,
             strict_hosts: true,
             nat: false,
+            liveness: LivenessRules {
+                judge_every: Duration::from_secs(5),
+                expire_dead: Some(Duration::from_secs(86_400)),
+            },
             ..right("").reloadable
         },
         ..right("")
@@ -162,7 +171,7 @@ fn the_sample_file_is_right_with_and_without_its_comments() {
 fn the_sample_shows_the_defaults() {
     let switches_and_numbers: String = uncommented()
         .lines()
-        .filter(|line| !line.contains("listen"))
+        .filter(|line| !line.contains("listen") && !line.contains("expire-dead"))
         .fold(String::new(), |text, line| if line.starts_with("[[") { text } else { text + line + "\n" });
     let before_tables = switches_and_numbers.split("name = ").next().expect("the part before the tables");
     let (shown, default) = (right(before_tables.replace("dump-from", "#")), right(""));

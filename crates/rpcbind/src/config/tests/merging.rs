@@ -128,7 +128,10 @@ fn wrong_flags_are_faults_of_the_command_line_beside_those_of_the_file() {
 fn a_reload_names_what_needs_a_restart_and_nothing_else() {
     let old = right("");
     let cases = [
-        ("nat = 'off'\ninsecure = true\ndump-from = []\n[[grant]]\nuser = 1000\nports = [1]", &[][..]),
+        (
+            "nat = 'off'\njudge-every-seconds = 9\ninsecure = true\ndump-from = []\n[[grant]]\nuser = 1000\nports = [1]",
+            &[][..],
+        ),
         ("listen = ['192.0.2.1']", &["listen"]),
         ("listen = ['0.0.0.0', '::']", &["listen"]),
         ("port = 222", &["port", "socket", "abstract-socket"]),
