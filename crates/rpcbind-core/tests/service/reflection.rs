@@ -95,7 +95,14 @@ fn odd_call(seeded: &mut Seeded, legal: &[Vec<u8>]) -> Vec<u8> {
     };
     encoded(&Call {
         xid: Xid(0x1234_5678),
-        program: Program(seeded.pick(&[100_000, 100_000, 100_000, 100_003, 0, u32::MAX])),
+        program: Program(seeded.pick(&[
+            100_000,
+            100_000,
+            100_000,
+            bind::status::PROGRAM.0,
+            100_003,
+            u32::MAX,
+        ])),
         version: Version(seeded.pick(&[2, 3, 4, 2, 3, 4, 0, 1, 5, u32::MAX])),
         procedure: Procedure(seeded.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255, u32::MAX])),
         credential: auth(seeded),
