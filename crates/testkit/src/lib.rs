@@ -1,5 +1,6 @@
 //! What the tests stand on: private namespaces, the real port mapper as a child process, real services that
-//! register with it, and captured bytes. Development only: nothing that is installed depends on this crate.
+//! register with it, captured bytes, and a virtual network. Development only: nothing that is installed depends on
+//! this crate.
 //!
 //! The order of use is always the same: a [`Namespace`], in it a [`Daemon`], in it whatever talks to the daemon.
 //! Everything dies with the namespace, and the machine's own files, sockets and ports are never touched.
