@@ -1,4 +1,6 @@
-//! Placeholder.
+//! The port mapper's shell: everything between the operating system and `rpcbind-core`, which decides.
+//! For other programs: [`server`]. The daemon is [`start::run`] with what [`args`] and [`config`] say.
+//! It moves bytes and measures time; it must never decide who may do what.
 
 mod lock;
 mod net;
