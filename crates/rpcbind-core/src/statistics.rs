@@ -51,9 +51,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// The first remote call of a row counts as an indirect one whatever it was, as rpcbind counts.
     fn add(&mut self, success: bool, indirect: bool) {
-        let indirect = indirect || !self.any();
         let counter = if success { &mut self.success } else { &mut self.failure };
         *counter = counter.saturating_add(1);
         self.indirect = self.indirect.saturating_add(i32::from(indirect));

@@ -165,7 +165,7 @@ fn a_message_that_needs_facts_is_counted_once() {
 }
 
 #[test]
-fn remote_calls_are_counted_though_they_are_off_and_a_row_begins_with_one_indirect() {
+fn remote_calls_are_counted_though_they_are_off_and_only_indirect_ones_as_indirect() {
     let mut host = Host::new();
     assert!(host.send(&unix(USER), &set(PROGRAM, 1, "udp", "0.0.0.0.8.8")).is_true());
     let mut ask = |called: Version, procedure, version, number| {
@@ -182,10 +182,10 @@ fn remote_calls_are_counted_though_they_are_off_and_a_row_begins_with_one_indire
     host.send(&stranger_tcp(), &call(V4, bind::INDIRECT, &remote(PROGRAM, 1, 1, b"")));
     host.send(&stranger_udp(), &call(V4, bind::INDIRECT, &remote(100_000, 2, 4, b"")));
     let [_, three, four] = tables(&mut host);
-    assert_eq!(three.remote, ["200001 1 1 udp (1, 0, 1)"]);
+    assert_eq!(three.remote, ["200001 1 1 udp (1, 0, 0)"]);
     assert_eq!(
         four.remote,
-        ["200001 9 1 udp (0, 2, 2)", "200001 1 2 udp (1, 0, 1)", "200001 1 1 udp (3, 0, 2)"]
+        ["200001 9 1 udp (0, 2, 1)", "200001 1 2 udp (1, 0, 0)", "200001 1 1 udp (3, 0, 2)"]
     );
     assert_eq!((four.calls[5], four.calls[10]), (3, 5));
 }
