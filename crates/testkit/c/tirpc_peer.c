@@ -1,5 +1,6 @@
 /* A service and a client of libtirpc, as C programs have them: every call of the binding interface, one line each.
-   "tirpc_peer" runs all steps; "tirpc_peer set NETID PROGRAM VERSION ADDRESS" registers one row and ends.
+   "tirpc_peer" runs all steps; "tirpc_peer set NETID PROGRAM VERSION ADDRESS" registers one row and ends,
+   "tirpc_peer unset NETID PROGRAM VERSION" unregisters one.
    What it prints does not depend on ports, times or the machine. */
 #include <rpc/rpc.h>
 #include <rpc/pmap_clnt.h>
@@ -217,6 +218,13 @@ static int set_one(char **word)
 	return done ? 0 : 1;
 }
 
+static int unset_one(char **word)
+{
+	struct netconfig *nconf = getnetconfigent(word[0]);
+	int done = nconf && rpcb_unset(strtoul(word[1], NULL, 10), strtoul(word[2], NULL, 10), nconf);
+	return done ? 0 : 1;
+}
+
 int main(int count, char **word)
 {
 	const char **netid;
@@ -224,6 +232,8 @@ int main(int count, char **word)
 
 	if (count == 6 && strcmp(word[1], "set") == 0)
 		return set_one(word + 2);
+	if (count == 5 && strcmp(word[1], "unset") == 0)
+		return unset_one(word + 2);
 	setlinebuf(stdout);
 	serve();
 	rows("service", PROGRAM);
