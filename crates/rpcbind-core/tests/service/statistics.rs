@@ -99,7 +99,7 @@ fn version_2_counts_as_in_the_sample() {
     assert_eq!(two.calls, calls(&[1, 12, 3, 5, 2, 3]));
     assert_eq!((two.set, two.unset), (7, 3));
     assert_eq!(two.lookups, ["200001 1 tcp 0 1", "200001 1 udp 1 0", "200001 77 udp 1 0"]);
-    assert_eq!(two.remote, ["200001 1 1 udp (2, 0, 1)"]);
+    assert_eq!(two.remote, ["200001 1 1 udp (2, 0, 0)"]);
     assert_eq!(three.calls, [0; 13]);
 }
 
