@@ -246,6 +246,16 @@ impl Server {
         result
     }
 
+    /// Keeps the table, as it is and as it changes, in a journal.
+    pub(crate) fn begin_to_keep(&mut self, journal: Box<dyn Journal + Send>) {
+        self.event_loop.dispatch().begin_to_keep(journal);
+    }
+
+    /// Leaves the table to whoever comes next, after [`Server::run`].
+    pub(crate) fn finish(&mut self) {
+        self.event_loop.dispatch().finish();
+    }
+
     pub(crate) fn watch(&mut self, watched: Box<dyn Watched + Send>) -> io::Result<()> {
         self.event_loop.watch(watched)
     }

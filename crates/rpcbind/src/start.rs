@@ -27,8 +27,8 @@ use crate::notify::Notifier;
 use crate::privilege::{self, PrivilegeError, User, UserError};
 use crate::process::{self, Detached, PassedError, Starting};
 use crate::server::{Endpoint, Limits, LoopError, Parts, Server};
-use crate::state::directory::Directory;
-use crate::state::prepare;
+use crate::state::durable::status_line;
+use crate::state::prepare::{self, Prepared};
 use rules::Rules;
 use sockets::SocketsError;
 
@@ -152,14 +152,10 @@ fn serve(
     server.time(Box::new(watch::Suppressed));
     privilege::drop_to(user.as_ref())?;
 
-    if settings.warm_start
-        && let Some(directory) = &directory
-    {
-        rows::restore(directory, server.home(), server.service());
-    }
+    rows::begin(directory, None, &mut server, &notifier);
     let name = user.as_ref().map_or_else(own_name, |user| user.name.clone());
     info!(target: START, "ready: {}; running as {name}", endpoints.join(", "));
-    if let Err(error) = notifier.ready("serving") {
+    if let Err(error) = notifier.ready(&status_line(server.service())) {
         warn!(target: START, "the service manager cannot be told: {error}");
     }
     if let Some(starting) = starting
@@ -170,9 +166,7 @@ fn serve(
     let result = server.run();
     // A manager that is gone does not need to know.
     let _ = notifier.stopping();
-    if let Some(directory) = &directory {
-        rows::keep(directory, server.service());
-    }
+    server.finish();
     result?;
     info!(target: START, "ended");
     Ok(0)
@@ -216,7 +210,7 @@ fn take_lock(sockets: &[Socket]) -> Result<Option<Lock>, StartError> {
     }
 }
 
-fn state_directory(settings: &Settings, user: Option<&User>) -> Result<Option<Directory>, StartError> {
+fn state_directory(settings: &Settings, user: Option<&User>) -> Result<Option<Prepared>, StartError> {
     let trusted = User::trusted(settings.user)?;
     match prepare::prepare(&settings.state_directory, &trusted, user) {
         Ok(prepared) => {
@@ -227,7 +221,7 @@ fn state_directory(settings: &Settings, user: Option<&User>) -> Result<Option<Di
             if !prepared.volatile {
                 warn!(target: START, "{path} survives a reboot, which the services registered in it do not");
             }
-            Ok(Some(Directory::new(prepared.directory)))
+            Ok(Some(prepared))
         }
         Err(error) => {
             warn!(target: START, "{error}; what is registered is kept in memory only");

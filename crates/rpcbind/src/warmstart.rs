@@ -5,13 +5,15 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
 
-use oncrpc::bind::{self, Mapping, Netid, Netids, Protocol, Rpcb, UniversalAddress};
+use oncrpc::bind::{self, Mapping, Netids, Protocol, Rpcb, UniversalAddress};
 use oncrpc::xdr::{self, Decode, Encode, List, Reader, Writer, encode_list, padding};
 use oncrpc::{Program, Version};
 use rpcbind_core::registry::{Owner, Row};
 
 use crate::state::directory::{Directory, Unfit};
+use crate::state::format::FileDigests;
 
 /// Every row, as versions 3 and 4 list them.
 pub const RPCB_FILE: &str = "rpcbind.xdr";
@@ -60,6 +62,12 @@ pub enum Fault {
         /// Why.
         unfit: Unfit,
     },
+    /// The file was written before this boot.
+    #[error("{file}: not read: written under another boot")]
+    OtherBoot {
+        /// Its name.
+        file: &'static str,
+    },
     /// The file is damaged.
     #[error("{file}: damaged at byte {offset}: {error}")]
     Damaged {
@@ -86,8 +94,20 @@ pub enum Fault {
 /// Reads both files. Those that are absent hold nothing, which is no fault.
 #[must_use]
 pub fn read(directory: &Directory) -> WarmStart {
+    read_since(directory, None)
+}
+
+/// Reads those files that were written after a moment: when the directory outlives a boot, rows of the last boot are
+/// not those of this one.
+#[must_use]
+pub fn read_since(directory: &Directory, since: Option<SystemTime>) -> WarmStart {
     let mut start = WarmStart::default();
     let mut file = |name| {
+        let written_at = since.and_then(|since| directory.written_at(name).filter(|at| *at < since));
+        if written_at.is_some() {
+            start.faults.push(Fault::OtherBoot { file: name });
+            return None;
+        }
         directory.read(name, MAX_BYTES).unwrap_or_else(|unfit| {
             start.faults.push(Fault::Unfit { file: name, unfit });
             None
@@ -110,25 +130,62 @@ pub fn read(directory: &Directory) -> WarmStart {
 /// not at all, with mode 0600. Answers what was written.
 ///
 /// # Errors
-/// The system's. `portmap.xdr` is written last: without it every row is still there.
+/// As [`write_rows`].
 pub fn write<'a>(
     directory: &Directory,
-    rows: impl Iterator<Item = &'a Row> + Clone,
+    rows: impl Iterator<Item = &'a Row>,
     netids: &Netids,
 ) -> io::Result<[Vec<u8>; 2]> {
-    let owners: Vec<String> = rows.clone().map(|row| owner_text(row.owner)).collect();
-    let listed = rows.clone().zip(&owners).map(|(row, owner)| Rpcb {
+    let rows: Vec<WarmRow> = rows.map(|row| WarmRow::of(row, netids)).collect();
+    write_rows(directory, &rows)
+}
+
+/// Writes both files. At no moment is there one that contradicts the other: without `portmap.xdr` every row is still
+/// in `rpcbind.xdr`.
+///
+/// # Errors
+/// The system's. When there was no room for the new files, the old ones are what they were.
+pub fn write_rows(directory: &Directory, rows: &[WarmRow]) -> io::Result<[Vec<u8>; 2]> {
+    let owners: Vec<String> = rows.iter().map(|row| owner_text(row.owner)).collect();
+    let listed = rows.iter().zip(&owners).map(|(row, owner)| Rpcb {
         program: row.program,
         version: row.version,
-        netid: netids.name(row.netid).as_bytes(),
+        netid: row.netid.as_bytes(),
         address: row.address.as_bytes(),
         owner: owner.as_bytes(),
     });
-    let contents = [encode(listed, rpcb_bytes)?, encode(rows.filter_map(mapping), |_| MAPPING_BYTES)?];
-    for (file, bytes) in [RPCB_FILE, PMAP_FILE].into_iter().zip(&contents) {
-        directory.replace(&format!("{file}.new"), file, bytes)?;
+    let contents = [encode(listed, rpcb_bytes)?, encode(rows.iter().filter_map(mapping), |_| MAPPING_BYTES)?];
+    let files = [RPCB_FILE, PMAP_FILE];
+    let names = files.map(|file| format!("{file}.new"));
+    for (name, bytes) in names.iter().zip(&contents) {
+        directory.write(name, bytes)?;
     }
+    directory.remove(PMAP_FILE)?;
+    for (name, file) in names.iter().zip(files) {
+        directory.rename(name, file)?;
+    }
+    directory.sync()?;
     Ok(contents)
+}
+
+/// The SHA-256 of each file.
+#[must_use]
+pub fn digests(contents: &[Option<Vec<u8>>; 2]) -> FileDigests {
+    contents.each_ref().map(|bytes| bytes.as_deref().map(hmac_sha256::Hash::hash))
+}
+
+impl WarmRow {
+    /// A row of the registry as the files have it.
+    #[must_use]
+    pub fn of(row: &Row, netids: &Netids) -> Self {
+        Self {
+            program: row.program,
+            version: row.version,
+            netid: netids.name(row.netid).to_owned(),
+            address: row.address.clone().into(),
+            owner: row.owner,
+        }
+    }
 }
 
 /// The elements of a file that are not the port mapper's own, up to the first that does not decode.
@@ -223,10 +280,10 @@ fn owner_text(owner: Owner) -> String {
 }
 
 /// A row as version 2 sees it.
-fn mapping(row: &Row) -> Option<Mapping> {
-    let protocol = match row.netid {
-        Netid::UDP => Protocol::UDP,
-        Netid::TCP => Protocol::TCP,
+fn mapping(row: &WarmRow) -> Option<Mapping> {
+    let protocol = match row.netid.as_str() {
+        "udp" => Protocol::UDP,
+        "tcp" => Protocol::TCP,
         _ => return None,
     };
     let address = UniversalAddress::parse(row.address.as_bytes(), bind::Family::Inet)?;

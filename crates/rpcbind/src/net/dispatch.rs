@@ -20,8 +20,16 @@ pub(crate) trait Journal {
     /// Takes a change that has just been made; an empty one repeats a promise that is not kept yet.
     fn append(&mut self, change: &Change, service: &Service);
     /// Makes everything appended durable, or finds out that it cannot be: afterwards the replies leave. Called at most
-    /// once a turn of the loop, and only when something was appended.
-    fn sync(&mut self, now: Duration, service: &Service);
+    /// once a turn of the loop, and only when something was appended or [`Journal::deadline`] has passed.
+    fn sync(&mut self, now: Duration, service: &mut Service);
+    /// Makes the table that a run begins with durable. Called once, before any change.
+    fn begin(&mut self, _now: Duration, _service: &mut Service) {}
+    /// When [`Journal::sync`] has to be called although nothing was appended.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+    /// Leaves the table to whoever comes next. Called once, after the last change.
+    fn finish(&mut self, _now: Duration, _service: &Service) {}
 }
 
 /// Who wants to know how messages ended: logs and metrics.
@@ -75,7 +83,7 @@ pub(crate) struct NoJournal;
 
 impl Journal for NoJournal {
     fn append(&mut self, _: &Change, _: &Service) {}
-    fn sync(&mut self, _: Duration, _: &Service) {}
+    fn sync(&mut self, _: Duration, _: &mut Service) {}
 }
 
 /// Knows nothing: the owner of every inet caller is unknown, and no service is ever judged dead.
@@ -211,7 +219,32 @@ impl Dispatch {
     /// Ends the holding back of replies: what was changed is durable now, or known to be not.
     pub(crate) fn sync(&mut self) {
         if std::mem::take(&mut self.unsynced) {
-            self.journal.sync(self.now.monotonic, &self.service);
+            self.journal.sync(self.now.monotonic, &mut self.service);
         }
+    }
+
+    /// When [`Dispatch::retry`] has to be called although nothing happens.
+    pub(crate) fn journal_deadline(&self) -> Option<Duration> {
+        self.journal.deadline()
+    }
+
+    /// Tries again what could not be made durable, when it is time.
+    pub(crate) fn retry(&mut self) {
+        if self.journal.deadline().is_some_and(|deadline| deadline <= self.now.monotonic) {
+            self.journal.sync(self.now.monotonic, &mut self.service);
+        }
+    }
+
+    /// Keeps the table, as it is and as it changes, in a journal.
+    pub(crate) fn begin_to_keep(&mut self, journal: Box<dyn Journal + Send>) {
+        self.journal = journal;
+        self.look_at_the_clock();
+        self.journal.begin(self.now.monotonic, &mut self.service);
+    }
+
+    /// Ends the journal in order.
+    pub(crate) fn finish(&mut self) {
+        self.look_at_the_clock();
+        self.journal.finish(self.now.monotonic, &self.service);
     }
 }

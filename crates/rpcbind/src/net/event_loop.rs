@@ -218,6 +218,7 @@ impl EventLoop {
                 timer.on_time(&mut self.dispatch);
             }
         }
+        self.dispatch.retry();
         self.let_go();
         Ok(if self.stopping { Next::Stop } else { Next::GoOn })
     }
@@ -228,7 +229,8 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let paused = self.sources.iter().filter_map(|source| source.paused_until);
-        let deadline = paused.chain(self.streams.next_deadline()).min();
+        let deadlines = [self.streams.next_deadline(), self.dispatch.journal_deadline()];
+        let deadline = paused.chain(deadlines.into_iter().flatten()).min();
         let left = deadline.map(|deadline| deadline.saturating_sub(self.dispatch.now()));
         self.timers.iter().filter_map(|timer| timer.due_in()).chain(left).min()
     }

@@ -49,7 +49,7 @@ impl Journal for Keeping {
         self.0.lock().unwrap().changes.push(change.clone());
     }
 
-    fn sync(&mut self, _: Duration, _: &Service) {
+    fn sync(&mut self, _: Duration, _: &mut Service) {
         let mut kept = self.0.lock().unwrap();
         kept.syncs += 1;
         if let Some(on_sync) = &mut kept.on_sync {

@@ -1,39 +1,53 @@
-//! What was registered, from the C daemon's two files at start and to them at the end.
+//! What is registered when a run begins, and where it is kept from then on.
 
-use log::{info, warn};
-use rpcbind_core::Service;
+use std::sync::Arc;
+
+use log::warn;
 use rpcbind_core::caller::Namespace;
-use rpcbind_core::registry::Row;
 
 use crate::logging::START;
+use crate::notify::Notifier;
+use crate::server::Server;
+use crate::state::beginning::{Adopted, Beginning};
 use crate::state::directory::Directory;
-use crate::warmstart::{self, WarmRow};
+use crate::state::durable::{self, Durable};
+use crate::state::format::Life;
+use crate::state::journal::Restored;
+use crate::state::life;
+use crate::state::prepare::Prepared;
+use crate::warmstart::WarmStart;
 
-/// Takes the rows of the files. What is wrong with them is said, and the rest is taken.
-pub(super) fn restore(directory: &Directory, home: Namespace, service: &mut Service) {
-    let warm = warmstart::read(directory);
-    for fault in &warm.faults {
-        warn!(target: START, "{fault}");
-    }
-    let all = warm.rows.len();
-    let taken = warm.rows.into_iter().filter(|row| restore_row(row, home, service)).count();
-    if all > 0 {
-        info!(target: START, "{taken} of {all} registrations of the last run restored");
-    }
+/// Fills the table from the state directory, or from what another daemon has answered, and keeps it there; without a
+/// directory it lives in memory. To be called when privileges have ended.
+pub(super) fn begin(
+    prepared: Option<Prepared>,
+    adopted: Option<Adopted>,
+    server: &mut Server,
+    notifier: &Arc<Notifier>,
+) {
+    let home = server.home();
+    let kept = prepared.and_then(|prepared| match Life::present(home) {
+        Ok(life) => Some((prepared, life)),
+        Err(error) => {
+            warn!(target: START, "{error}; what is registered is kept in memory only");
+            None
+        }
+    });
+    let Some((prepared, life)) = kept else {
+        if let Some(adopted) = adopted {
+            durable::restore(in_memory(adopted, home), server.service());
+        }
+        return;
+    };
+    // What is in memory cannot be of another boot; elsewhere only the time tells.
+    let files_since = if prepared.volatile { None } else { life::began() };
+    let directory = Directory::new(prepared.directory);
+    let (durable, beginning) = Durable::open(directory, life, files_since, adopted, notifier.clone());
+    durable::restore(beginning, server.service());
+    server.begin_to_keep(Box::new(durable));
 }
 
-fn restore_row(row: &WarmRow, home: Namespace, service: &mut Service) -> bool {
-    let Some(netid) = service.netids().find(row.netid.as_bytes()) else { return false };
-    let (program, version, owner) = (row.program, row.version, row.owner);
-    // The files do not say from where: the C daemon knows no other place than home.
-    let namespace = home;
-    service.restore(Row { program, version, netid, address: row.address.as_str().into(), owner, namespace }).is_ok()
-}
-
-/// Writes the files.
-pub(super) fn keep(directory: &Directory, service: &Service) {
-    let rows: Vec<&Row> = service.registry().rows().collect();
-    if let Err(error) = warmstart::write(directory, rows.iter().copied(), service.netids()) {
-        warn!(target: START, "registrations are not kept for the next run: {error}");
-    }
+fn in_memory(adopted: Adopted, home: Namespace) -> Beginning {
+    let adopted = Adopted { files: [None, None], ..adopted };
+    Beginning::choose(Restored::default(), WarmStart::default(), Some(adopted), home)
 }

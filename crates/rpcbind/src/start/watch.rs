@@ -21,6 +21,7 @@ use crate::net::dispatch::Dispatch;
 use crate::net::event_loop::{Next, Timed, Watched};
 use crate::net::signals::{Signals, Wish};
 use crate::notify::Notifier;
+use crate::state::durable::status_line;
 
 /// Directories watched: the hosts files' and those of the files of patterns that they name.
 const DIRECTORIES_MAX: usize = 32;
@@ -53,7 +54,7 @@ impl Watched for Control {
                     // A manager that does not listen is not waited for; it sees the result all the same.
                     let _ = self.notifier.reloading();
                     self.rules.lock().unwrap_or_else(PoisonError::into_inner).reload(dispatch);
-                    let _ = self.notifier.ready("serving");
+                    let _ = self.notifier.ready(&status_line(&dispatch.service));
                 }
             }
         }

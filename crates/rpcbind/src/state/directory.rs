@@ -3,15 +3,25 @@
 //! writable by nobody else; never through a symbolic link. Files are replaced whole or not at all.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// An open state directory.
 #[derive(Debug)]
-pub struct Directory(OwnedFd);
+pub struct Directory {
+    descriptor: OwnedFd,
+    /// Uids whose files are read besides root's and our own.
+    trusted: Vec<u32>,
+    /// Whom the files that are written belong to, when not to us.
+    owner: Option<(Uid, Gid)>,
+}
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +55,21 @@ impl Directory {
     /// Takes an open directory.
     #[must_use]
     pub fn new(descriptor: OwnedFd) -> Self {
-        Self(descriptor)
+        Self { descriptor, trusted: Vec::new(), owner: None }
+    }
+
+    /// Opens a directory for root's use by hand: what these uids own is read too, and what is written belongs to the
+    /// directory's owner, as the daemon that uses it expects.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(path: &Path, trusted: Vec<u32>) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = openat(CWD, path, flags, Mode::empty())?;
+        let about = fstat(&descriptor)?;
+        let others = about.st_uid != geteuid().as_raw() && geteuid().is_root();
+        let owner = others.then(|| (Uid::from_raw(about.st_uid), Gid::from_raw(about.st_gid)));
+        Ok(Self { descriptor, trusted, owner })
     }
 
     /// The whole file; `None` when there is none.
@@ -55,7 +79,7 @@ impl Directory {
     pub fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, Unfit> {
         // Without blocking: what is there may be a fifo.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.0, name, flags, Mode::empty()) {
+        let file = match openat(&self.descriptor, name, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NXIO) => return Err(Unfit::Kind),
@@ -69,7 +93,8 @@ impl Directory {
         if links != 1 {
             return Err(Unfit::Links(links));
         }
-        if about.st_uid != 0 && about.st_uid != geteuid().as_raw() {
+        let ours = about.st_uid == 0 || about.st_uid == geteuid().as_raw();
+        if !ours && !self.trusted.contains(&about.st_uid) {
             return Err(Unfit::Owner(about.st_uid));
         }
         if about.st_mode & 0o022 != 0 {
@@ -84,30 +109,82 @@ impl Directory {
         Ok(Some(bytes))
     }
 
+    /// When a file was last written; `None` when that cannot be had.
+    #[must_use]
+    pub fn written_at(&self, name: &str) -> Option<SystemTime> {
+        let about = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let since_1970 = Duration::from_secs(u64::try_from(about.st_mtime).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(since_1970)
+    }
+
     /// Writes a file under another name, makes it durable, and gives it its name; returns it open at its end.
     ///
     /// # Errors
     /// The system's; the file of that name is then what it was.
     pub fn replace(&self, while_written: &str, name: &str, bytes: &[u8]) -> io::Result<File> {
+        let file = self.write(while_written, bytes)?;
+        self.rename(while_written, name)?;
+        self.sync()?;
+        Ok(file)
+    }
+
+    /// Writes a new file, mode 0600, and makes its contents durable; returns it open at its end.
+    ///
+    /// # Errors
+    /// The system's; there is no file of that name then.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let created = openat(&self.0, while_written, flags, mode).or_else(|error| {
+        let created = openat(&self.descriptor, name, flags, mode).or_else(|error| {
             if error != Errno::EXIST {
                 return Err(error);
             }
             // Left by a crash, or put there by somebody: it is not written to, it goes.
-            unlinkat(&self.0, while_written, AtFlags::empty())?;
-            openat(&self.0, while_written, flags, mode)
+            unlinkat(&self.descriptor, name, AtFlags::empty())?;
+            openat(&self.descriptor, name, flags, mode)
         })?;
         let mut file = File::from(created);
-        let written = file.write_all(bytes).and_then(|()| file.sync_data());
-        let named = written.and_then(|()| Ok(renameat(&self.0, while_written, &self.0, name)?));
-        if let Err(error) = named {
+        let given = match self.owner {
+            Some((uid, gid)) => fchown(&file, Some(uid), Some(gid)).map_err(io::Error::from),
+            None => Ok(()),
+        };
+        let written = given.and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_data());
+        if let Err(error) = written {
             // What could not be written is of no use; when it cannot be removed either, the next attempt will.
-            let _ = unlinkat(&self.0, while_written, AtFlags::empty());
+            let _ = unlinkat(&self.descriptor, name, AtFlags::empty());
             return Err(error);
         }
-        rustix::fs::fsync(&self.0)?;
         Ok(file)
+    }
+
+    /// Gives a file that was written its name, in the place of the one that has it.
+    ///
+    /// # Errors
+    /// The system's; the new file is gone then, the old one is what it was.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        renameat(&self.descriptor, from, &self.descriptor, to).map_err(|error| {
+            // As above.
+            let _ = unlinkat(&self.descriptor, from, AtFlags::empty());
+            error.into()
+        })
+    }
+
+    /// Removes a file, if there is one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the names durable.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.descriptor)?)
     }
 }

@@ -1,11 +1,12 @@
 //! The journal's bytes: a header, then frames of length, checksum and one XDR record each.
 //! A frame is whole or it is not there; reading stops at the first that is not, and says where.
 
+use oncrpc::bind::Netids;
 use oncrpc::bind::netid::MAX_NETID;
 use oncrpc::xdr::{Decode, Encode, Error as XdrError, List, Reader, Writer, encode_list};
 use oncrpc::{Program, Version};
 use rpcbind_core::caller::Namespace;
-use rpcbind_core::registry::Owner;
+use rpcbind_core::registry::{Owner, Row};
 use thiserror::Error;
 
 /// What a journal begins with.
@@ -39,6 +40,16 @@ pub struct KeptRow {
     pub owner: Owner,
     /// From which network namespace.
     pub namespace: Namespace,
+}
+
+impl KeptRow {
+    /// The row as the registry has it; `None` when its netid has no number.
+    #[must_use]
+    pub fn named(&self, netids: &Netids) -> Option<Row> {
+        let netid = netids.find(self.netid.as_bytes())?;
+        let Self { program, version, owner, namespace, .. } = *self;
+        Some(Row { program, version, netid, address: self.address.as_str().into(), owner, namespace })
+    }
 }
 
 /// The digests of the C daemon's two files; `None` for one that is absent.

@@ -29,7 +29,8 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Restored {
     /// The rows, in the order of registration.
     pub rows: Vec<KeptRow>,
-    /// The digests of the C daemon's files when they were last imported or written.
+    /// The digests of the C daemon's files when they were last imported or written, also those that another life
+    /// recorded: files that have them are that life's.
     pub files: Option<FileDigests>,
     /// The daemon ended in order.
     pub closed: bool,
@@ -104,6 +105,12 @@ impl Journal {
             Ok(()) => self.health = Health::Durable,
             Err(error) => self.degrade(now, &error),
         }
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Whether changes are durable.
@@ -257,7 +264,7 @@ fn read(directory: &Directory, life: Life) -> Restored {
     if whose.is_some() {
         restored.faults.push(Fault::OtherLife);
     }
-    Restored { faults: restored.faults, ..Restored::default() }
+    Restored { faults: restored.faults, files: restored.files, ..Restored::default() }
 }
 
 /// The table that a journal's changes lead to.

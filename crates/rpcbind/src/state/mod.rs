@@ -1,8 +1,11 @@
 //! What outlives the process: the journal of every accepted change.
 
+pub mod beginning;
 pub mod directory;
+pub(crate) mod durable;
 pub mod format;
 pub mod journal;
+pub mod life;
 pub mod prepare;
 #[cfg(test)]
 mod tests;

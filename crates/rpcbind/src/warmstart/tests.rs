@@ -7,6 +7,7 @@ use std::path::Path;
 use rpcbind_core::caller::Namespace;
 
 use super::*;
+use oncrpc::bind::Netid;
 
 const OWN: Program = bind::PROGRAM;
 

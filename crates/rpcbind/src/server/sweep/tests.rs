@@ -79,7 +79,7 @@ impl Journal for Kernel {
         self.0.lock().unwrap().kept.push(change.clone());
     }
 
-    fn sync(&mut self, _: Duration, _: &Service) {
+    fn sync(&mut self, _: Duration, _: &mut Service) {
         self.0.lock().unwrap().syncs += 1;
     }
 }
