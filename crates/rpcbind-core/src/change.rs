@@ -66,7 +66,7 @@ pub(crate) fn rpcb(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Write
 /// Access lists, then who is calling, then the program that nobody may touch. A stranger learns nothing but that.
 fn admit(service: &Service, ask: &Ask<'_>, why: Why) -> Result<Identity, Verdict> {
     service.permit(ask, why).map_err(Verdict::Denied)?;
-    let class = policy::class_for_writing(ask.caller, &service.interfaces);
+    let class = policy::class_for_writing(ask.caller, &service.host);
     policy::may_write(&service.settings.policy, class).map_err(Verdict::Denied)?;
     let who = identify(service, ask, class)?;
     if why.program == Some(bind::PROGRAM) {
@@ -113,7 +113,7 @@ fn set(
         }
         return Ok(Change::default());
     }
-    policy::may_register(&service.settings.policy, home, who, program, socket, &service.interfaces)
+    policy::may_register(&service.settings.policy, home, who, program, socket, &service.host)
         .map_err(Verdict::False)?;
     if let Some(entry) = existing {
         may_replace(service, ask, who, entry)?;

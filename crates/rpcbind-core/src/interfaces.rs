@@ -1,6 +1,7 @@
 //! The host's interfaces and addresses, as the shell last heard of them from the kernel.
 //! A look-up reads this table; it never asks the kernel.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -39,22 +40,41 @@ pub struct Interfaces {
     pub addresses: Vec<InterfaceAddress>,
 }
 
-impl Interfaces {
-    /// The interface with this index.
-    #[must_use]
-    pub fn interface(&self, index: u32) -> Option<&Interface> {
-        self.interfaces.iter().find(|interface| interface.index == index)
+/// The table as look-ups read it: each question costs the same with one interface and with a thousand.
+#[derive(Debug, Default)]
+pub(crate) struct Host {
+    by_index: BTreeMap<u32, Interface>,
+    own: BTreeSet<IpAddr>,
+    addresses: Vec<InterfaceAddress>,
+}
+
+impl Host {
+    /// Takes a new table.
+    pub(crate) fn new(table: Interfaces) -> Self {
+        Self {
+            by_index: table.interfaces.iter().map(|interface| (interface.index, *interface)).collect(),
+            own: table.addresses.iter().map(|own| own.address).collect(),
+            addresses: table.addresses,
+        }
     }
 
-    /// Whether this index is a loopback interface.
-    #[must_use]
-    pub fn is_loopback(&self, index: u32) -> bool {
+    /// Every address, in the kernel's order.
+    pub(crate) fn addresses(&self) -> &[InterfaceAddress] {
+        &self.addresses
+    }
+
+    /// The interface with this index.
+    pub(crate) fn interface(&self, index: u32) -> Option<&Interface> {
+        self.by_index.get(&index)
+    }
+
+    /// Whether this is a loopback interface.
+    pub(crate) fn is_loopback(&self, index: u32) -> bool {
         self.interface(index).is_some_and(|interface| interface.loopback)
     }
 
     /// Whether this is an address of the host, loopback addresses included.
-    #[must_use]
-    pub fn is_own(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.addresses.iter().any(|own| own.address == address)
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.own.contains(&address)
     }
 }

@@ -65,7 +65,7 @@ impl Service {
                     hint,
                     nat: self.settings.policy.nat,
                     port: self.settings.port,
-                    interfaces: &self.interfaces,
+                    interfaces: &self.host,
                 };
                 UniversalAddress::from_socket(merge.address(registered)).text()
             }

@@ -2,7 +2,7 @@
 //! It reads what the message brought and the interface table; it asks nobody.
 
 use crate::caller::Caller;
-use crate::interfaces::{Interface, InterfaceAddress, Interfaces};
+use crate::interfaces::{Host, Interface, InterfaceAddress};
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use oncrpc::bind::{Family, UniversalAddress};
 
@@ -16,7 +16,7 @@ pub(crate) struct Merge<'a> {
     pub(crate) nat: bool,
     /// The port that we are reached on.
     pub(crate) port: u16,
-    pub(crate) interfaces: &'a Interfaces,
+    pub(crate) interfaces: &'a Host,
 }
 
 impl Merge<'_> {
@@ -55,7 +55,7 @@ impl Merge<'_> {
             Caller::Datagram(datagram) if datagram.interface > 0 => Some(datagram.interface),
             caller => caller.from().and_then(scope),
         };
-        self.interfaces.addresses.iter().any(|own| own.address == address && Some(own.interface) == link)
+        self.interfaces.addresses().iter().any(|own| own.address == address && Some(own.interface) == link)
     }
 
     /// An address in front of a NAT: the caller's family, unicast, not of this host, and the port that leads here.
@@ -98,7 +98,7 @@ fn is_link_local(address: IpAddr) -> bool {
 
 /// The best address of an interface that is up, by how near it is to whom we answer. The first of equals.
 fn best_address(
-    interfaces: &Interfaces,
+    interfaces: &Host,
     hint: Option<IpAddr>,
     caller: &Caller,
     registered: SocketAddr,
@@ -107,7 +107,7 @@ fn best_address(
     let near = hint.or(caller_address.map(|from| from.ip()));
     let scope = caller_address.and_then(scope);
     let mut best: Option<(u8, IpAddr)> = None;
-    for own in interfaces.addresses.iter().filter(|own| own.address.is_ipv6() == registered.is_ipv6()) {
+    for own in interfaces.addresses().iter().filter(|own| own.address.is_ipv6() == registered.is_ipv6()) {
         let Some(interface) = interfaces.interface(own.interface).filter(|interface| interface.up) else {
             continue;
         };

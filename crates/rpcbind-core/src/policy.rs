@@ -5,7 +5,7 @@ use crate::access::ProcedureKind;
 use crate::budget::Budget;
 use crate::caller::{Caller, Datagram, Namespace};
 use crate::facts::{OwnerFact, Socket};
-use crate::interfaces::Interfaces;
+use crate::interfaces::Host;
 use crate::outcome::{Reason, Refusal};
 use crate::registry::{Owner, Row};
 use crate::settings::{Caps, Policy};
@@ -43,39 +43,39 @@ pub enum Class {
 }
 
 /// The class of a caller that only asks.
-pub(crate) fn class_for_reading(caller: &Caller, interfaces: &Interfaces) -> Class {
+pub(crate) fn class_for_reading(caller: &Caller, host: &Host) -> Class {
     match caller {
-        Caller::Datagram(datagram) if from_this_host(datagram, interfaces) => Class::Loopback,
-        _ => class_for_writing(caller, interfaces),
+        Caller::Datagram(datagram) if from_this_host(datagram, host) => Class::Loopback,
+        _ => class_for_writing(caller, host),
     }
 }
 
 /// The class of a caller that wants to change something. Over TCP [`Class::Loopback`] holds only if sock_diag finds
 /// the other end here: see [`identity`].
-pub(crate) fn class_for_writing(caller: &Caller, interfaces: &Interfaces) -> Class {
+pub(crate) fn class_for_writing(caller: &Caller, host: &Host) -> Class {
     match caller {
         Caller::Unix { .. } => Class::Unix,
         Caller::Connection { from, local } if from.ip().is_loopback() && local.ip().is_loopback() => {
             Class::Loopback
         }
         Caller::Connection { .. } => Class::Stream,
-        Caller::Datagram(datagram) if over_loopback(datagram, interfaces) => Class::Loopback,
+        Caller::Datagram(datagram) if over_loopback(datagram, host) => Class::Loopback,
         Caller::Datagram(_) => Class::Datagram,
     }
 }
 
-fn over_loopback(datagram: &Datagram, interfaces: &Interfaces) -> bool {
+fn over_loopback(datagram: &Datagram, host: &Host) -> bool {
     !datagram.mapped
         && datagram.from.ip().is_loopback()
         && datagram.destination.is_loopback()
-        && interfaces.is_loopback(datagram.interface)
+        && host.is_loopback(datagram.interface)
 }
 
 /// Arrived on the loopback interface from an address of ours: no stranger can have sent it.
-fn from_this_host(datagram: &Datagram, interfaces: &Interfaces) -> bool {
+fn from_this_host(datagram: &Datagram, host: &Host) -> bool {
     !datagram.mapped
-        && interfaces.is_loopback(datagram.interface)
-        && interfaces.is_own(datagram.from.ip())
+        && host.is_loopback(datagram.interface)
+        && host.is_own(datagram.from.ip())
         && !is_group(datagram.destination)
         && datagram.destination == datagram.local.ip()
 }
@@ -88,15 +88,9 @@ fn is_group(address: IpAddr) -> bool {
 }
 
 /// How many bytes may answer a datagram: for unverified sources never more than came.
-pub(crate) fn budget(
-    policy: &Policy,
-    caller: &Caller,
-    interfaces: &Interfaces,
-    message_len: usize,
-) -> Budget {
+pub(crate) fn budget(policy: &Policy, caller: &Caller, host: &Host, message_len: usize) -> Budget {
     let Caller::Datagram(datagram) = caller else { return Budget::of(MAX_DATAGRAM_REPLY) };
-    let full =
-        class_for_reading(caller, interfaces) == Class::Loopback || gets_full_replies(policy, datagram);
+    let full = class_for_reading(caller, host) == Class::Loopback || gets_full_replies(policy, datagram);
     Budget::of(if full { MAX_DATAGRAM_REPLY } else { message_len.min(MAX_UNVERIFIED_REPLY) })
 }
 
@@ -108,9 +102,9 @@ fn gets_full_replies(policy: &Policy, datagram: &Datagram) -> bool {
 }
 
 /// Whether a message is looked at at all, before any of it is.
-pub(crate) fn admit(caller: &Caller, interfaces: &Interfaces, message_len: usize) -> Result<(), Reason> {
+pub(crate) fn admit(caller: &Caller, host: &Host, message_len: usize) -> Result<(), Reason> {
     let Caller::Datagram(datagram) = caller else { return Ok(()) };
-    if message_len < SHORTEST_CALL && class_for_reading(caller, interfaces) != Class::Loopback {
+    if message_len < SHORTEST_CALL && class_for_reading(caller, host) != Class::Loopback {
         return Err(Reason::NotACall);
     }
     let source = datagram.from.ip();
@@ -124,9 +118,9 @@ pub(crate) fn admit(caller: &Caller, interfaces: &Interfaces, message_len: usize
 }
 
 /// Whether the limits on replies apply to this caller: to datagrams whose source is not verified.
-pub(crate) fn is_limited(caller: &Caller, interfaces: &Interfaces) -> Option<IpAddr> {
+pub(crate) fn is_limited(caller: &Caller, host: &Host) -> Option<IpAddr> {
     match caller {
-        Caller::Datagram(datagram) if class_for_reading(caller, interfaces) == Class::Datagram => {
+        Caller::Datagram(datagram) if class_for_reading(caller, host) == Class::Datagram => {
             Some(datagram.from.ip())
         }
         _ => None,
@@ -219,7 +213,7 @@ pub(crate) fn may_register(
     who: Identity,
     program: Program,
     address: Option<SocketAddr>,
-    interfaces: &Interfaces,
+    host: &Host,
 ) -> Result<(), Refusal> {
     let privileged = match who.owner {
         Owner::Uid(uid) => is_system(uid) || policy.started_by == Some(uid),
@@ -234,11 +228,11 @@ pub(crate) fn may_register(
     if reserved && !privileged && !granted(policy, who, None, Some(port)) {
         return Err(Refusal::ReservedPort);
     }
-    let host = address.ip();
+    let address = address.ip();
     let named = if who.namespace != home {
-        host.is_unspecified() || who.owner == Owner::ROOT
+        address.is_unspecified() || who.owner == Owner::ROOT
     } else {
-        privileged || host.is_unspecified() || interfaces.is_own(host)
+        privileged || address.is_unspecified() || host.is_own(address)
     };
     if named { Ok(()) } else { Err(Refusal::ForeignAddress) }
 }

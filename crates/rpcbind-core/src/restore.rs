@@ -21,8 +21,8 @@ impl Service {
         let family = self.settings.netids.family(row.netid).ok_or(Refusal::Netid)?;
         let (_, socket) = checked_address(self, row.netid, row.address.as_bytes())?;
         let who = Identity { owner: row.owner, namespace: row.namespace };
-        let (settings, interfaces) = (&self.settings, &self.interfaces);
-        policy::may_register(&settings.policy, settings.home, who, row.program, socket, interfaces)?;
+        let settings = &self.settings;
+        policy::may_register(&settings.policy, settings.home, who, row.program, socket, &self.host)?;
         if self.registry.exact(row.program, row.version, row.netid).is_some() {
             return Err(Refusal::Conflict);
         }

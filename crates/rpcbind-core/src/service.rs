@@ -5,7 +5,7 @@ use crate::access::ProcedureKind;
 use crate::budget::Budget;
 use crate::caller::{Caller, Now, Transport};
 use crate::facts::Facts;
-use crate::interfaces::Interfaces;
+use crate::interfaces::{Host, Interfaces};
 use crate::limiter::{Charge, Limiter};
 use crate::liveness;
 use crate::outcome::{Handled, Outcome, Reason, Why};
@@ -49,7 +49,7 @@ use oncrpc::{Answer, AuthStatus, AuthSys, Call, CallError, Reply, Version, Xid};
 pub struct Service {
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
-    pub(crate) interfaces: Interfaces,
+    pub(crate) host: Host,
     pub(crate) statistics: Statistics,
     pub(crate) deaths: liveness::Counts,
     pub(crate) health: Health,
@@ -62,7 +62,7 @@ impl Service {
     pub fn new(settings: Settings) -> Self {
         let mut service = Self {
             registry: Registry::default(),
-            interfaces: Interfaces::default(),
+            host: Host::default(),
             statistics: Statistics::default(),
             deaths: liveness::Counts::default(),
             health: Health::default(),
@@ -98,7 +98,7 @@ impl Service {
         let (Some(limits), Some(limiter)) = (self.settings.policy.limits, &mut self.limiter) else {
             return handled;
         };
-        let Some(source) = policy::is_limited(caller, &self.interfaces) else { return handled };
+        let Some(source) = policy::is_limited(caller, &self.host) else { return handled };
         let charge = match handled.why.reason {
             Reason::Answered | Reason::NotRegistered => Charge::Reply,
             _ => Charge::Error,
@@ -118,7 +118,7 @@ impl Service {
         reply: &mut [u8],
     ) -> Handled {
         let mut why = Why { version: None, procedure: None, program: None, reason: Reason::NotACall };
-        if let Err(reason) = policy::admit(caller, &self.interfaces, message.len()) {
+        if let Err(reason) = policy::admit(caller, &self.host, message.len()) {
             return Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
         }
         let writer = Writer::new(reply);
@@ -156,12 +156,12 @@ impl Service {
     /// The most bytes that may answer a message of this length from this caller.
     #[must_use]
     pub fn budget(&self, caller: &Caller, message_len: usize) -> Budget {
-        policy::budget(&self.settings.policy, caller, &self.interfaces, message_len)
+        policy::budget(&self.settings.policy, caller, &self.host, message_len)
     }
 
     /// Takes the host's interface table, at start and whenever it has changed.
     pub fn set_interfaces(&mut self, interfaces: Interfaces) {
-        self.interfaces = interfaces;
+        self.host = Host::new(interfaces);
     }
 
     /// Takes new rules; rows that are registered stay.
@@ -298,7 +298,7 @@ impl Service {
 
     /// The refusal of a reply that is longer than the lent buffer.
     pub(crate) fn too_long(&self, ask: &Ask<'_>, why: Why, writer: Writer<'_>) -> Handled {
-        let answer = match policy::class_for_reading(ask.caller, &self.interfaces) {
+        let answer = match policy::class_for_reading(ask.caller, &self.host) {
             Class::Datagram => Answer::AuthError(AuthStatus::TooWeak),
             _ => Answer::SystemError,
         };
