@@ -2,13 +2,13 @@
 
 use crate::command::{Failure, answers, cargo, program, run as start};
 use crate::steps::Steps;
-use crate::{fuzz, packages, purity, test, texts};
+use crate::{bench, fuzz, packages, purity, test, texts};
 
 /// One check.
 type Step = fn() -> Result<(), Failure>;
 
 /// The checks, cheap ones first.
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 10] = [
     ("fmt", fmt),
     ("scripts", scripts),
     ("clippy", clippy),
@@ -17,6 +17,7 @@ const STEPS: [(&str, Step); 9] = [
     ("doc", doc),
     ("texts", texts::compare),
     ("deny", deny),
+    ("bench", bench::smoke),
     ("fuzz", || fuzz::run(&[])),
 ];
 

@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask` alone lists them.
 
+mod bench;
 mod ci;
 mod command;
 mod fuzz;
@@ -18,6 +19,7 @@ usage: cargo xtask <command>
   ci [--skip STEP]... [--only STEP]...   everything that is checked before a change is taken
   purity                                 prove that the pure crates need no standard library
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
+  bench [--quick] [--rounds N]           measure CPU time per request beside Debian's rpcbind, interleaved
   dist                                   write manual pages, completions and the sample configuration
   packages                               install the Debian packages that the tests talk to
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run(&rest),
         Some("purity") => purity::run(),
         Some("fuzz") => fuzz::run(&rest),
+        Some("bench") => bench::bench(&rest),
         Some("dist") => texts::write(),
         Some("packages") => packages::install(),
         _ => {
