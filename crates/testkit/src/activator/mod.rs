@@ -4,27 +4,34 @@
 //! The binary under test takes the place of the one that the unit names by a bind mount inside the namespace, so that
 //! even the path of the command line is the unit's. Settings that are not played are errors, never passed over.
 
+mod lifetime;
 mod notify;
 mod service;
 mod sockets;
 mod start;
+mod store;
+mod supervise;
 mod unit_file;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use nix::mount::{MsFlags, mount};
 use rustix::process::Signal;
 
+pub use lifetime::{Lifetime, Restart};
 pub use notify::Notification;
 pub use service::{Service, ServiceType};
 pub use sockets::{BindIpv6Only, Listen, ListenAddress, SocketUnit, Sockets};
+pub use supervise::{End, Supervised, Told};
 pub use unit_file::{UnitError, UnitFile, environment_file, words};
 
 use crate::process::{Finished, Process};
 use crate::{Namespace, wait};
 use notify::Inbox;
+use store::Stored;
 
 /// Where Debian's units are.
 const UNITS: &str = "/lib/systemd/system";
@@ -98,29 +105,51 @@ impl Activator {
     /// # Errors
     /// It could not be started.
     pub fn start(&self, namespace: &Namespace, sockets: &Sockets) -> io::Result<Activated> {
+        let inbox = Inbox::open(namespace)?;
+        let (process, command) = self.launch(namespace, sockets, &[])?;
+        Ok(Activated { process, inbox, command })
+    }
+
+    /// Starts the service; what was stored is passed behind the sockets. Answers the command line, too.
+    fn launch(
+        &self,
+        namespace: &Namespace,
+        sockets: &Sockets,
+        stored: &[Stored],
+    ) -> io::Result<(Process, Vec<String>)> {
         if let Some(binary) = &self.binary {
             namespace.within(|| {
                 let none = None::<&str>;
                 mount(Some(binary), self.service.program(), none, MsFlags::MS_BIND, none)
             })??;
         }
-        let inbox = Inbox::open(namespace)?;
         let mut environment: BTreeMap<String, String> = namespace.within(|| self.service.environment())??;
         environment.extend(self.more.iter().cloned());
         let command = self.service.command(&environment);
-        environment.insert("PATH".to_owned(), PATH.to_owned());
-        environment.insert("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned());
-        if !sockets.sockets.is_empty() {
-            let names = vec![sockets.name.as_str(); sockets.sockets.len()];
-            environment.insert("LISTEN_FDS".to_owned(), sockets.sockets.len().to_string());
-            environment.insert("LISTEN_FDNAMES".to_owned(), names.join(":"));
+        let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
+        set("PATH", PATH.to_owned());
+        set("NOTIFY_SOCKET", notify::SOCKET.to_owned());
+        let lifetime = &self.service.lifetime;
+        if let Some(watchdog) = lifetime.watchdog {
+            set("WATCHDOG_USEC", watchdog.as_micros().to_string());
         }
-        let process = start::start(namespace, &command, &environment, &sockets.sockets)?;
-        Ok(Activated { process, inbox, command })
+        if lifetime.store_max > 0 {
+            set("FDSTORE", lifetime.store_max.to_string());
+        }
+        let mut passed: Vec<_> = sockets.sockets.iter().map(AsFd::as_fd).collect();
+        let mut names = vec![sockets.name.as_str(); passed.len()];
+        passed.extend(stored.iter().map(|stored| stored.descriptor.as_fd()));
+        names.extend(stored.iter().map(|stored| stored.name.as_str()));
+        if !passed.is_empty() {
+            set("LISTEN_FDS", passed.len().to_string());
+            set("LISTEN_FDNAMES", names.join(":"));
+        }
+        let process = start::start(namespace, &command, &environment, &passed)?;
+        Ok((process, command))
     }
 }
 
-/// A service that was started. Killed when dropped.
+/// A service that was started once. Killed when dropped.
 #[derive(Debug)]
 pub struct Activated {
     process: Process,

@@ -60,6 +60,11 @@ impl Inbox {
         Ok(Self { socket, received: VecDeque::new() })
     }
 
+    /// Readable when a message is there.
+    pub(super) fn socket(&self) -> &UnixDatagram {
+        &self.socket
+    }
+
     /// Takes the next message from `process` itself, waiting for it; those of other processes do not count
     /// (`NotifyAccess=main`).
     pub(super) fn next(&mut self, process: &Process) -> io::Result<()> {

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use super::lifetime::Lifetime;
 use super::unit_file::{UnitError, UnitFile, environment_file, words};
 
 /// Settings of `[Service]` that make no difference to one start.
-const WITHOUT_EFFECT: [&str; 4] = ["KillMode", "Restart", "RestartSec", "TimeoutStartSec"];
+const WITHOUT_EFFECT: [&str; 2] = ["KillMode", "TimeoutStartSec"];
 
 /// How a service says that it has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceType {
     /// By `READY=1`.
     Notify,
+    /// So, and a reload is SIGHUP, `RELOADING=1` with the time, and `READY=1` again.
+    NotifyReload,
     /// Not at all.
     Simple,
 }
@@ -23,6 +26,8 @@ pub enum ServiceType {
 pub struct Service {
     /// How it says that it has started.
     pub kind: ServiceType,
+    /// When it is started again, and what is kept for it until then.
+    pub lifetime: Lifetime,
     environment: Vec<(String, String)>,
     /// Paths, and whether one may be missing.
     environment_files: Vec<(String, bool)>,
@@ -38,12 +43,13 @@ impl Service {
     pub fn new(unit: &UnitFile) -> Result<Self, UnitError> {
         let played = ["Environment", "EnvironmentFile", "ExecStart", "Type"];
         for (key, _) in unit.section("Service") {
-            if !played.contains(&key) && !WITHOUT_EFFECT.contains(&key) {
+            if !played.contains(&key) && !WITHOUT_EFFECT.contains(&key) && !Lifetime::PLAYED.contains(&key) {
                 return Err(UnitError::Unplayed(key.to_owned()));
             }
         }
         let kind = match unit.one("Service", "Type") {
             Some("notify") => ServiceType::Notify,
+            Some("notify-reload") => ServiceType::NotifyReload,
             Some("simple" | "exec") | None => ServiceType::Simple,
             Some(other) => return Err(UnitError::Value("Type", other.to_owned())),
         };
@@ -65,7 +71,8 @@ impl Service {
             // Prefixes such as `-` and `+` come before the path.
             return Err(UnitError::Value("ExecStart", command.join(" ")));
         }
-        Ok(Self { kind, environment, environment_files: environment_files.collect(), command })
+        let lifetime = Lifetime::new(unit)?;
+        Ok(Self { kind, lifetime, environment, environment_files: environment_files.collect(), command })
     }
 
     /// The program's path as the unit names it.

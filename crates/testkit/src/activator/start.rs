@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::io::FdFlags;
-use socket2::Socket;
 
 use crate::Namespace;
 use crate::process::Process;
@@ -21,12 +20,12 @@ unset last fd; exec env -u _ -u SHLVL -u PWD -u OLDPWD "#;
 /// Copies of the descriptors for the shell lie from here on, out of the way of those it makes.
 const COPIES: i32 = 200;
 
-/// Starts `command` in `namespace` with these sockets and this environment, and no other.
+/// Starts `command` in `namespace` with these descriptors and this environment, and no other.
 pub(super) fn start(
     namespace: &Namespace,
     command: &[String],
     environment: &BTreeMap<String, String>,
-    sockets: &[Socket],
+    passed: &[BorrowedFd<'_>],
 ) -> io::Result<Process> {
     let name = command.first().cloned().unwrap_or_default();
     let (stdout, to_stdout) = io::pipe()?;
@@ -40,12 +39,12 @@ pub(super) fn start(
         // does not close, are in no other child of the test process.
         unshare(CloneFlags::CLONE_FILES)?;
         let mut copies = Vec::new();
-        for socket in sockets {
-            let copy = rustix::io::fcntl_dupfd_cloexec(socket, COPIES)?;
+        for descriptor in passed {
+            let copy = rustix::io::fcntl_dupfd_cloexec(descriptor, COPIES)?;
             rustix::io::fcntl_setfd(&copy, FdFlags::empty())?;
             copies.push(copy);
         }
-        shell.arg(script(&copies)).arg("activator").args(command);
+        shell.arg(script(&copies, environment.contains_key("WATCHDOG_USEC"))).arg("activator").args(command);
         shell.spawn()
     })?;
     let child = child.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
@@ -53,7 +52,7 @@ pub(super) fn start(
 }
 
 /// Moves the copies to 3, 4, 5 and so on.
-fn script(copies: &[OwnedFd]) -> String {
+fn script(copies: &[OwnedFd], watched: bool) -> String {
     let mut script = String::new();
     for (place, copy) in (3..).zip(copies) {
         script.push_str(&format!("exec {place}<&{}; ", copy.as_raw_fd()));
@@ -61,6 +60,9 @@ fn script(copies: &[OwnedFd]) -> String {
     script.push_str(&format!("last={}; {BECOME}", copies.len().saturating_add(2)));
     if !copies.is_empty() {
         script.push_str("LISTEN_PID=$$ ");
+    }
+    if watched {
+        script.push_str("WATCHDOG_PID=$$ ");
     }
     script.push_str(r#""$@""#);
     script
