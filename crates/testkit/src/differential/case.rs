@@ -265,6 +265,18 @@ impl Case {
         self.is(&[2, 3, 4], 2)
     }
 
+    /// The length of the message in bytes, without its record mark.
+    #[must_use]
+    pub fn message_len(&self) -> usize {
+        super::wire::message(self, 0).len()
+    }
+
+    /// The arguments as they are encoded, before anything is cut or added.
+    #[must_use]
+    pub fn argument_bytes(&self) -> Vec<u8> {
+        super::wire::argument_bytes(self)
+    }
+
     /// The program that the arguments name.
     #[must_use]
     pub const fn program(&self) -> Option<u32> {

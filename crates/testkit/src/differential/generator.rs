@@ -3,7 +3,7 @@
 
 use super::case::{Arguments, Caller, Case, Credential, Framing, Place, Rpcb, Tail, Transport, Verifier};
 use super::random::Random;
-use super::values;
+use super::{rare, values};
 
 /// Datagrams that strangers send in one episode over each family: fewer than a port mapper that limits what leaves for
 /// strangers answers at once, errors included.
@@ -13,7 +13,8 @@ const LAST: usize = 8;
 /// Rows that a crowded episode starts with: too many for one datagram, even as version 2 lists them.
 const CROWD: u32 = 460;
 
-/// The calls of one episode, which starts with an empty table. Every eleventh seed makes a crowded one.
+/// The calls of one episode, which starts with an empty table. Every eleventh seed makes a crowded one, every fourth
+/// ends with what chance brings together too seldom.
 #[must_use]
 pub fn episode(seed: u64, length: usize) -> Vec<Case> {
     let mut generator =
@@ -35,6 +36,9 @@ pub fn episode(seed: u64, length: usize) -> Vec<Case> {
             let caller = Caller { transport, place: Place::Root };
             cases.push(Case::new(caller, generator.random.pick(&[2, 2, 3, 4]), 4, Arguments::Void));
         }
+    }
+    if seed % 4 == 2 {
+        cases.extend(rare::calls());
     }
     cases
 }
@@ -144,17 +148,24 @@ impl Generator {
             (2..=4, 0 | 4 | 6 | 12) => Arguments::Void,
             (_, 7) => Arguments::Text(values::any_address(&mut self.random)),
             (_, 8) => values::netbuf(&mut self.random),
-            (3 | 4, 1 | 2) => self.row(),
+            (3 | 4, 1) => self.row(),
+            (3 | 4, 2) => self.row_or_rows(),
             (3 | 4, 3 | 9 | 11) => self.question(),
             _ => Arguments::Void,
         }
     }
 
     fn program(&mut self, for_change: bool) -> u32 {
-        let may_be_ours = !for_change || self.last;
+        let share = match (for_change, self.last) {
+            (true, true) => 40,
+            (true, false) => 0,
+            (false, _) => 12,
+        };
+        if self.random.percent(share) {
+            return 100_000;
+        }
         let drawn = self.random.below(100);
         match drawn {
-            0..12 if may_be_ours => 100_000,
             0..75 => 200_001 + u32::try_from(self.random.below(5)).unwrap_or(0),
             75..96 => self.random.pick(&[100_003, 100_005, 100_024, 100_021]),
             96..98 => self.random.pick(&[0, u32::MAX, 99_999]),
@@ -163,8 +174,8 @@ impl Generator {
     }
 
     fn version_of_a_program(&mut self) -> u32 {
-        if self.random.percent(4) {
-            return self.random.pick(&[0, 5, 77, u32::MAX]);
+        if self.random.percent(6) {
+            return self.random.pick(&[0, 0, 0, 5, 77, u32::MAX]);
         }
         self.random.pick(&[1, 1, 2, 3, 4])
     }
@@ -189,6 +200,17 @@ impl Generator {
         let (netid, address) = values::netid_and_address(&mut self.random);
         let owner = self.random.pick(&[&b"superuser"[..], b"0", b"", b"unknown", b"4711"]).to_vec();
         Arguments::Rpcb(Rpcb { program, version, netid, address, owner })
+    }
+
+    /// A row, or all of a program's version.
+    fn row_or_rows(&mut self) -> Arguments {
+        let mut arguments = self.row();
+        if let Arguments::Rpcb(rpcb) = &mut arguments
+            && self.random.percent(25)
+        {
+            rpcb.netid.clear();
+        }
+        arguments
     }
 
     fn question(&mut self) -> Arguments {

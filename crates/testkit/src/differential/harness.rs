@@ -1,7 +1,7 @@
 //! Plays calls to both sides and compares. A difference that a rule allows is put right where it has left the tables
 //! different: what they do not share is removed on both. Any other difference ends the run, made as small as can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -106,6 +106,8 @@ pub struct Harness {
     rules: Vec<Rule>,
     uses: BTreeMap<&'static str, usize>,
     answers: BTreeMap<&'static str, usize>,
+    /// Calls of this episode that were answered differently, as rules allow.
+    differed: Vec<Case>,
     calls: usize,
     xid: u32,
 }
@@ -120,6 +122,7 @@ impl Harness {
             rules: rules.to_vec(),
             uses,
             answers: BTreeMap::new(),
+            differed: Vec::new(),
             calls: 0,
             xid: 0x1000,
         }
@@ -155,9 +158,13 @@ impl Harness {
         for side in &mut self.sides {
             side.restart()?;
         }
+        self.differed.clear();
         for (index, case) in cases.iter().enumerate() {
             self.calls += 1;
-            match self.compare(case).map_err(|error| io::Error::other(format!("{case}: {error}")))? {
+            match self
+                .compare(case, cases.get(..index).unwrap_or_default())
+                .map_err(|error| io::Error::other(format!("{case}: {error}")))?
+            {
                 Compared::Same => {}
                 Compared::Spoilt => return Ok(Played::Spoilt),
                 Compared::Found(finding) => return Ok(Played::Found(index, finding)),
@@ -166,59 +173,54 @@ impl Harness {
         Ok(Played::Through)
     }
 
-    fn compare(&mut self, case: &Case) -> io::Result<Compared> {
+    fn compare(&mut self, case: &Case, history: &[Case]) -> io::Result<Compared> {
         let seen = self.call(case)?;
-        let [reference, subject] = &seen;
-        *self.answers.entry(reference.kind()).or_default() += 1;
-        if reference == subject {
+        *self.answers.entry(seen[0].kind()).or_default() += 1;
+        let changes = case.is_set() || case.is_unset();
+        if seen[0] == seen[1] && !changes {
             return Ok(Compared::Same);
         }
-        let rows = self.rows()?;
-        let difference =
-            Difference { case, reference, subject, reference_rows: &rows[0], subject_rows: &rows[1] };
+        let tables = self.tables()?;
+        if seen[0] == seen[1] && tables.are_equal() {
+            return Ok(Compared::Same);
+        }
+        let difference = Difference {
+            case,
+            reference: &seen[0],
+            subject: &seen[1],
+            reference_rows: &tables.rows[0],
+            subject_rows: &tables.rows[1],
+            history,
+            differed: &self.differed,
+        };
         let Some(rule) = self.rules.iter().find(|rule| (rule.allows)(&difference)) else {
-            return Ok(Compared::Found(Box::new(Finding { case: case.clone(), seen, rows })));
+            return Ok(Compared::Found(Box::new(Finding { case: case.clone(), seen, rows: tables.rows })));
         };
         *self.uses.entry(rule.name).or_default() += 1;
-        self.settle(case, &rows)
+        self.differed.push(case.clone());
+        if tables.are_equal() { Ok(Compared::Same) } else { self.settle(case, &tables) }
     }
 
     /// After an allowed difference: makes the tables equal again, and sees that they are.
-    fn settle(&mut self, case: &Case, rows: &[Vec<Row>; 2]) -> io::Result<Compared> {
-        let mut services = unshared(rows);
-        if case.is_unset() {
-            // What was removed in part may be gone from one of a side's two lists only.
-            services.extend(named(&case.arguments));
-        }
-        services.sort_unstable();
-        services.dedup();
-        if services.iter().any(|(program, _)| *program == 100_000) && !unshared(rows).is_empty() {
+    fn settle(&mut self, case: &Case, tables: &Tables) -> io::Result<Compared> {
+        let services = unshared(&tables.rows);
+        if services.iter().any(|(program, _)| *program == 100_000) {
             return Ok(Compared::Spoilt);
         }
-        services.retain(|(program, _)| *program != 100_000);
-        if services.is_empty() {
-            return Ok(Compared::Same);
-        }
-        for (program, version) in services {
+        // What was removed in part may be gone from one of a side's two lists only.
+        let named = named(&case.arguments).filter(|(program, _)| *program != 100_000);
+        for (program, version) in services.into_iter().chain(named) {
             self.forget(program, version)?;
         }
-        for version in [2, 4] {
-            let dump = Case::new(Caller::ROOT, version, 4, Arguments::Void);
-            let seen = self.call(&dump)?;
-            let rows = self.rows()?;
-            let difference = Difference {
-                case: &dump,
-                reference: &seen[0],
-                subject: &seen[1],
-                reference_rows: &rows[0],
-                subject_rows: &rows[1],
-            };
-            let allowed = seen[0] == seen[1] || self.rules.iter().any(|rule| (rule.allows)(&difference));
-            if !allowed {
-                return Ok(Compared::Found(Box::new(Finding { case: dump, seen, rows })));
-            }
+        let settled = self.tables()?;
+        if settled.are_equal() {
+            return Ok(Compared::Same);
         }
-        Ok(Compared::Same)
+        if unshared(&settled.rows).is_empty() {
+            // Version 2's lists alone: nothing that can be called puts them right.
+            return Ok(Compared::Spoilt);
+        }
+        Err(io::Error::other(format!("the tables stay different: {:#?}", settled.rows)))
     }
 
     /// Removes a program's version from both tables.
@@ -259,12 +261,13 @@ impl Harness {
         Ok([receive(reference)?, receive(subject)?])
     }
 
-    /// Both tables.
-    fn rows(&mut self) -> io::Result<[Vec<Row>; 2]> {
-        let dump = Case::new(Caller::ROOT, 4, 4, Arguments::Void);
-        let [reference, subject] = self.call(&dump)?;
+    /// Both tables, as versions 4 and 2 list them.
+    fn tables(&mut self) -> io::Result<Tables> {
+        let [reference, subject] = self.call(&Case::new(Caller::ROOT, 4, 4, Arguments::Void))?;
         let rows = |seen: Seen| decode(&seen).ok_or_else(|| io::Error::other(format!("no table: {seen}")));
-        Ok([rows(reference)?, rows(subject)?])
+        let rows = [rows(reference)?, rows(subject)?];
+        let [reference, subject] = self.call(&Case::new(Caller::ROOT, 2, 4, Arguments::Void))?;
+        Ok(Tables { rows, same_mappings: reference == subject })
     }
 
     fn words(&self, seed: u64, cases: &[Case], finding: &Finding) -> String {
@@ -293,11 +296,24 @@ enum Compared {
     Found(Box<Finding>),
 }
 
+/// The tables of both sides.
+struct Tables {
+    rows: [Vec<Row>; 2],
+    /// Whether the lists of version 2 are the same bytes.
+    same_mappings: bool,
+}
+
+impl Tables {
+    /// The same rows, whoever owns them, and the same list in version 2.
+    fn are_equal(&self) -> bool {
+        self.same_mappings && unshared(&self.rows).is_empty()
+    }
+}
+
 /// The services of rows that only one of the tables has.
-fn unshared([reference, subject]: &[Vec<Row>; 2]) -> Vec<(u32, u32)> {
-    let key = |row: &Row| (row.program, row.version, row.netid.to_ascii_lowercase(), row.address.clone());
-    let [left, right] =
-        [reference, subject].map(|rows| rows.iter().map(key).collect::<std::collections::BTreeSet<_>>());
+fn unshared([reference, subject]: &[Vec<Row>; 2]) -> BTreeSet<(u32, u32)> {
+    let key = |row: &Row| (row.program, row.version, row.netid.clone(), row.address.clone());
+    let [left, right] = [reference, subject].map(|rows| rows.iter().map(key).collect::<BTreeSet<_>>());
     left.symmetric_difference(&right).map(|(program, version, ..)| (*program, *version)).collect()
 }
 

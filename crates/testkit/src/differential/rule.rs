@@ -17,7 +17,7 @@ pub struct Rule {
     pub allows: fn(&Difference<'_>) -> bool,
 }
 
-/// A call and what the two sides did with it.
+/// A call and what the two sides did with it. What they said is the same where only their tables differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Difference<'a> {
     /// The call.
@@ -30,6 +30,10 @@ pub struct Difference<'a> {
     pub reference_rows: &'a [Row],
     /// The subject's table right after the call.
     pub subject_rows: &'a [Row],
+    /// All calls since both sides were started.
+    pub history: &'a [Case],
+    /// Those of them that were answered differently, as rules allow.
+    pub differed: &'a [Case],
 }
 
 impl<'a> Difference<'a> {

@@ -24,6 +24,8 @@ const SECOND: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 8);
 const OWN6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7);
 const OTHER_LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const PORT: u16 = 111;
+/// What port mappers remember lies in here.
+const STATE: &str = "/run/rpcbind";
 
 /// Ports at which something is bound on every inet transport, so that services registered there are alive.
 pub const ALIVE_PORTS: [u16; 2] = [1025, 32_770];
@@ -86,12 +88,7 @@ impl Side {
         if let Some(daemon) = self.daemon.take() {
             daemon.kill()?;
         }
-        self.home.within(|| {
-            // What a killed daemon leaves behind, or left at its last orderly end.
-            for file in [SOCKET, "/run/rpcbind/rpcbind.xdr", "/run/rpcbind/portmap.xdr"] {
-                let _ = std::fs::remove_file(file);
-            }
-        })?;
+        self.home.within(forget)??;
         self.daemon = Some(Daemon::start(&self.home, &self.kind)?);
         Ok(())
     }
@@ -157,6 +154,18 @@ impl Side {
             self.channels.insert(caller, socket);
         }
         self.channels.get_mut(&caller).ok_or_else(|| io::Error::other("no channel"))
+    }
+}
+
+/// Removes what a killed daemon leaves behind, or left at its last orderly end.
+fn forget() -> io::Result<()> {
+    for entry in std::fs::read_dir(STATE)? {
+        let path = entry?.path();
+        if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
+    }
+    match std::fs::remove_file(SOCKET) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

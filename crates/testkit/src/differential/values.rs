@@ -50,12 +50,17 @@ fn inet(random: &mut Random) -> Vec<u8> {
     } else {
         random.pick(&["10.9.8.7", "10.9.8.8", "127.0.0.1", "1.2.3.4", "255.255.255.255"])
     };
+    if random.percent(6) {
+        // Another way to write it.
+        let [high, low] = port(random).to_be_bytes();
+        return format!("{host}.{high:03}.{low:03}").into_bytes();
+    }
     dotted(host, port(random))
 }
 
 fn inet6(random: &mut Random) -> Vec<u8> {
     let host = if random.percent(80) {
-        "::"
+        random.pick(&["::", "::", "::", "::", "::", "::", "0::0"])
     } else {
         random.pick(&["fd00::7", "::1", "2001:db8::1", "::ffff:10.9.8.7", "fe80::1", "FD00::7"])
     };

@@ -48,6 +48,13 @@ pub(super) fn message(case: &Case, xid: u32) -> Vec<u8> {
     message
 }
 
+/// The arguments as they are encoded, nothing cut or added.
+pub(super) fn argument_bytes(case: &Case) -> Vec<u8> {
+    let mut bytes = Bytes::default();
+    arguments(&mut bytes, &case.arguments);
+    bytes.0
+}
+
 fn credential(bytes: &mut Bytes, credential: &Credential) {
     match credential {
         Credential::None(length) => bytes.word(0).opaque(&vec![0x6e; *length]),
