@@ -72,6 +72,7 @@ mod mapper;
 mod registration;
 mod reserved;
 mod resolve;
+mod status;
 mod stream;
 mod version2;
 
@@ -83,6 +84,7 @@ pub use listing::{Entries, MAX_ROWS, Mappings, Rows, Statistics, VersionStatisti
 pub use lookup::{LOOKUP_LIMIT, lookup, lookup_within};
 pub use mapper::{PortMapper, RemoteResult, RpcbVersion, Transport};
 pub use registration::{REGISTER_LIMIT, Registration, Service, UNREGISTER_LIMIT};
+pub use status::DaemonStatus;
 pub use version2::PortResult;
 
 /// The addresses of a host in one family or in both, each with this port, in the resolver's order; at most 16.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oncrpc::bind::{self, CallResult, Family, Netbuf, PORT, PROGRAM, RemoteCall, Rpcb};
 use oncrpc::xdr::{Decode, Encode, Reader, Writer};
-use oncrpc::{Procedure, Version, xdr};
+use oncrpc::{Procedure, Program, Version, xdr};
 
 use crate::client::{Client, Void};
 use crate::deadline::Deadline;
@@ -254,7 +254,17 @@ impl PortMapper {
         procedure: Procedure,
         arguments: &impl Encode,
     ) -> Result<Vec<u8>, CallError> {
-        self.client.call(PROGRAM, version, procedure, arguments)
+        self.call_program(PROGRAM, version, procedure, arguments)
+    }
+
+    pub(crate) fn call_program(
+        &mut self,
+        program: Program,
+        version: Version,
+        procedure: Procedure,
+        arguments: &impl Encode,
+    ) -> Result<Vec<u8>, CallError> {
+        self.client.call(program, version, procedure, arguments)
     }
 
     pub(crate) fn boolean(
