@@ -4,6 +4,7 @@
 mod broadcast;
 mod contact;
 mod lists;
+mod liveness;
 mod ping;
 
 use std::io;

@@ -7,6 +7,33 @@ use serde::Serialize;
 
 use crate::escape::Text;
 
+/// What the port mapper knows of the service behind a row. Only ours knows it, and tells it on its host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Known {
+    /// Whether the service is there; `None` when nothing is known.
+    pub liveness: Option<Liveness>,
+    /// For how long that has been known, in seconds.
+    pub liveness_seconds: Option<u32>,
+}
+
+/// Whether a service is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Liveness {
+    /// Something is bound at its address.
+    Alive,
+    /// Nothing is.
+    Dead,
+}
+
+impl Known {
+    /// Whether the service is known to be dead.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.liveness == Some(Liveness::Dead)
+    }
+}
+
 /// One row of the port mapper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -22,6 +49,9 @@ pub struct Row {
     pub service: Option<String>,
     /// Owner.
     pub owner: Text,
+    /// What is known of the service.
+    #[serde(flatten)]
+    pub known: Known,
 }
 
 /// One program with all its versions and transports.
@@ -37,6 +67,8 @@ pub struct Program {
     pub service: Option<String>,
     /// The owner of its first row.
     pub owner: Text,
+    /// Its rows whose service is dead; `None` when nothing is known of any.
+    pub dead_rows: Option<u32>,
 }
 
 impl Program {
@@ -53,6 +85,7 @@ impl Program {
                     netids: Vec::new(),
                     service: row.service,
                     owner: row.owner,
+                    dead_rows: None,
                 });
                 programs.len() - 1
             });
@@ -62,6 +95,10 @@ impl Program {
             }
             if seen.insert((row.program, Err(row.netid.clone()))) {
                 program.netids.push(row.netid);
+            }
+            if row.known.liveness.is_some() {
+                let dead = u32::from(row.known.is_dead());
+                program.dead_rows = Some(program.dead_rows.unwrap_or(0).saturating_add(dead));
             }
         }
         for program in &mut programs {
@@ -85,6 +122,9 @@ pub struct Mapping {
     pub port: u32,
     /// The program's name.
     pub service: Option<String>,
+    /// What is known of the service.
+    #[serde(flatten)]
+    pub known: Known,
 }
 
 /// One address of a service.

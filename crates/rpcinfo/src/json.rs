@@ -174,7 +174,7 @@ mod tests {
     use super::Document;
     use crate::arguments::{Asked, Form};
     use crate::escape::Text;
-    use crate::found::{Found, Row};
+    use crate::found::{Found, Known, Row};
 
     #[test]
     fn strings_are_exact_and_ascii() {
@@ -190,6 +190,7 @@ mod tests {
             address: Text(vec![b'a', 0xff]),
             service: None,
             owner: Text::default(),
+            known: Known::default(),
         }]));
         let json = document.text().expect("in memory");
         assert!(json.trim_end().chars().all(|character| (' '..='~').contains(&character)), "{json:?}");

@@ -6,7 +6,7 @@ mod statistics;
 mod tests;
 
 use crate::escape::Text;
-use crate::found::{Address, Answer, Found, Mapping, Program, Reply, Row};
+use crate::found::{Address, Answer, Found, Known, Liveness, Mapping, Program, Reply, Row};
 
 /// The longest list of netids that is shown on one line, in bytes.
 const MAX_NETIDS: usize = 255;
@@ -36,6 +36,8 @@ const NOTHING: &str = "No remote programs registered.\n";
 
 fn rows(rows: &[Row]) -> String {
     let mut text = "   program version netid     address                service    owner\n".to_owned();
+    let column = Column::new(rows.iter().map(|row| row.known));
+    column.head(&mut text, 10 - "owner".len());
     for row in rows {
         text += &format!("{:>10}{:>5}    ", row.program, row.version);
         text += &padded(&row.netid.shown(), 9);
@@ -44,7 +46,9 @@ fn rows(rows: &[Row]) -> String {
         text.push(' ');
         text += &padded(row.service.as_deref().unwrap_or("-"), 10);
         text.push(' ');
-        text += &row.owner.shown();
+        let owner = row.owner.shown();
+        text += &owner;
+        column.entry(&mut text, 10_usize.saturating_sub(owner.len()), row.known);
         text.push('\n');
     }
     text
@@ -52,6 +56,10 @@ fn rows(rows: &[Row]) -> String {
 
 fn programs(programs: &[Program]) -> String {
     let mut text = "   program version(s) netid(s)                         service     owner\n".to_owned();
+    let any_dead = programs.iter().any(|program| program.dead_rows > Some(0));
+    if any_dead {
+        text.insert_str(text.len() - 1, "       dead");
+    }
     for program in programs {
         let versions: Vec<_> =
             program.versions.iter().map(|version| version.cast_signed().to_string()).collect();
@@ -61,7 +69,12 @@ fn programs(programs: &[Program]) -> String {
         text.push(' ');
         text += &padded(program.service.as_deref().unwrap_or("-"), 11);
         text.push(' ');
-        text += &program.owner.shown();
+        let owner = program.owner.shown();
+        text += &owner;
+        if any_dead {
+            let dead = program.dead_rows.map_or_else(|| "-".to_owned(), |dead| dead.to_string());
+            text += &format!("{:blanks$} {dead}", "", blanks = 11_usize.saturating_sub(owner.len()));
+        }
         text.push('\n');
     }
     text
@@ -80,6 +93,8 @@ fn netids(netids: &[Text]) -> String {
 
 fn mappings(mappings: &[Mapping]) -> String {
     let mut text = "   program vers proto   port  service\n".to_owned();
+    let column = Column::new(mappings.iter().map(|mapping| mapping.known));
+    column.head(&mut text, 11 - "service".len());
     for mapping in mappings {
         let protocol = match mapping.protocol {
             17 => "udp".to_owned(),
@@ -91,6 +106,8 @@ fn mappings(mappings: &[Mapping]) -> String {
             text += "  ";
             text += service;
         }
+        let used = mapping.service.as_ref().map_or(0, |service| service.len() + 2);
+        column.entry(&mut text, 13_usize.saturating_sub(used), mapping.known);
         text.push('\n');
     }
     text
@@ -123,6 +140,44 @@ fn answer(answer: &Answer) -> String {
 fn reply(reply: &Reply) -> String {
     let host = reply.host.as_ref().map_or_else(|| "unknown".to_owned(), Text::shown);
     format!("{}\t{host}\n", reply.address.shown())
+}
+
+/// The column that is there only when some service is dead.
+struct Column {
+    is_shown: bool,
+}
+
+impl Column {
+    fn new(mut services: impl Iterator<Item = Known>) -> Self {
+        Self { is_shown: services.any(|known| known.is_dead()) }
+    }
+
+    /// Puts the title before the end of the first line, after so many blanks and one.
+    fn head(&self, text: &mut String, blanks: usize) {
+        if self.is_shown {
+            text.insert_str(text.len() - 1, &format!("{:blanks$} liveness", ""));
+        }
+    }
+
+    fn entry(&self, text: &mut String, blanks: usize, known: Known) {
+        if !self.is_shown {
+            return;
+        }
+        *text += &format!("{:blanks$} ", "");
+        *text += &match (known.liveness, known.liveness_seconds) {
+            (Some(Liveness::Dead), Some(seconds)) => format!("dead for {}", duration(seconds)),
+            (Some(Liveness::Dead), None) => "dead".to_owned(),
+            (Some(Liveness::Alive), _) => "alive".to_owned(),
+            (None, _) => "-".to_owned(),
+        };
+    }
+}
+
+/// Seconds in the largest unit of which there are at least two.
+fn duration(seconds: u32) -> String {
+    let units = [(86_400, "days"), (3_600, "h"), (60, "min")];
+    let unit = units.into_iter().find(|(unit, _)| seconds / unit >= 2);
+    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
 }
 
 /// Text with blanks after it up to a width in bytes.

@@ -35,6 +35,9 @@ Usage: rpcinfo [-m | -s] [host]
     after_long_help = "\
 prognum is a program's number or its name in /etc/rpc. Without versnum all versions of the program are called.
 
+Without a host, the lists have one more column when the port mapper here knows that a service is dead: that it is
+registered, and that nothing is bound at its address any more.
+
 Exit status: 0 when everything asked for was found; 1 otherwise, and for a wrong command line.
 
 Environment: NETPATH, netids separated by colons: the connections over which the port mapper of a host is asked

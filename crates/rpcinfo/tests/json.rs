@@ -39,6 +39,7 @@ impl Page {
             "string" => value.is_string(),
             "boolean" => value.is_boolean(),
             "string or null" => value.is_string() || value.is_null(),
+            "number or null" => value.is_u64() || value.is_null(),
             _ => match kind.strip_prefix("array of ") {
                 Some(of) => {
                     let elements = value.as_array().unwrap_or_else(|| panic!("{place}: no array: {value}"));

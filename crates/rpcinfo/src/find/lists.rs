@@ -4,6 +4,7 @@ use oncrpc::bind::{self, Rpcb};
 use rpcbind_client::{CallError, PortMapper, RpcbVersion};
 
 use super::contact::no_contact;
+use super::liveness::Services;
 use super::{Finder, Stop};
 use crate::found::{Address, Found, Lookups, Mapping, Program, RemoteCalls, Row, VersionStatistics};
 use crate::reason;
@@ -23,7 +24,9 @@ impl Finder<'_> {
             Err(CallError::ProgramMismatch { .. } | CallError::ProgramUnavailable) => Vec::new(),
             Err(error) => return Err(unanswered(&error)),
         };
+        let known = Services::told(host, &mut mapper, self.list_limit);
         let row = |row: rpcbind_client::Row| Row {
+            known: known.of_row(&row),
             program: row.program.0,
             version: row.version.0,
             netid: crate::escape::Text(row.netid),
@@ -53,7 +56,9 @@ impl Finder<'_> {
             CallError::ProgramMismatch { .. } | CallError::ProgramUnavailable => Stop::failed(""),
             error => no_contact("portmapper", &reason::of_call(&error)),
         })?;
+        let known = Services::told(host, &mut mapper, self.list_limit);
         let mapping = |mapping: bind::Mapping| Mapping {
+            known: known.of_mapping(&mapping),
             program: mapping.program.0,
             version: mapping.version.0,
             protocol: mapping.protocol.0,

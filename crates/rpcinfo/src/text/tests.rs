@@ -3,7 +3,8 @@
 use super::render;
 use crate::escape::Text;
 use crate::found::{
-    Address, Answer, Found, Lookups, Mapping, Program, RemoteCalls, Reply, Row, VersionStatistics,
+    Address, Answer, Found, Known, Liveness, Lookups, Mapping, Program, RemoteCalls, Reply, Row,
+    VersionStatistics,
 };
 
 fn text(text: &str) -> Text {
@@ -12,7 +13,8 @@ fn text(text: &str) -> Text {
 
 fn row(program: u32, version: u32, netid: &str, address: &str, service: Option<&str>) -> Row {
     let service = service.map(str::to_owned);
-    Row { program, version, netid: text(netid), address: text(address), service, owner: text("superuser") }
+    let (netid, address, owner) = (text(netid), text(address), text("superuser"));
+    Row { program, version, netid, address, service, owner, known: Known::default() }
 }
 
 #[test]
@@ -79,6 +81,7 @@ fn mappings_name_udp_and_tcp_and_end_after_the_port_without_a_name() {
         protocol,
         port,
         service: service.map(str::to_owned),
+        known: Known::default(),
     };
     let found = vec![mapping(6, 111, Some("portmapper")), mapping(17, 70_000, None), mapping(132, 5, None)];
     let wanted = "   program vers proto   port  service
@@ -203,4 +206,84 @@ fn lists_that_were_never_asked_for_are_left_out() {
     let shown = render(&Found::Statistics(versions.to_vec()));
     assert!(!shown.contains("call statistics"), "{shown}");
     assert!(shown.ends_with("\nVERADDR INDRECT GETLIST GETSTAT \n0       0       0       0       \n"));
+}
+
+fn known(liveness: Liveness, seconds: u32) -> Known {
+    Known { liveness: Some(liveness), liveness_seconds: Some(seconds) }
+}
+
+#[test]
+fn nothing_is_shown_of_services_while_none_is_dead() {
+    let mut rows = vec![row(1, 1, "tcp", "x", None), row(2, 1, "tcp", "y", None)];
+    let plain = (render(&Found::Rows(rows.clone())), render(&Found::Programs(Program::gather(rows.clone()))));
+    for row in &mut rows {
+        row.known = known(Liveness::Alive, 7);
+    }
+    let told = (render(&Found::Rows(rows.clone())), render(&Found::Programs(Program::gather(rows))));
+    assert_eq!(told, plain);
+}
+
+#[test]
+fn a_dead_service_brings_a_column() {
+    let mut rows = vec![
+        row(100_000, 4, "tcp", "0.0.0.0.0.111", Some("portmapper")),
+        row(100_024, 1, "udp", "0.0.0.0.128.2", Some("status")),
+        row(100_024, 1, "tcp", "0.0.0.0.128.2", Some("status")),
+    ];
+    rows[1].known = known(Liveness::Dead, 35);
+    rows[2].known = known(Liveness::Alive, 3_600);
+    let wanted = "   program version netid     address                service    owner      liveness
+    100000    4    tcp       0.0.0.0.0.111          portmapper superuser  -
+    100024    1    udp       0.0.0.0.128.2          status     superuser  dead for 35 s
+    100024    1    tcp       0.0.0.0.128.2          status     superuser  alive
+";
+    assert_eq!(render(&Found::Rows(rows.clone())), wanted);
+    let wanted = "   program version(s) netid(s)                         service     owner       dead
+    100000  4         tcp                              portmapper  superuser   -
+    100024  1         tcp,udp                          status      superuser   1
+";
+    assert_eq!(render(&Found::Programs(Program::gather(rows))), wanted);
+}
+
+#[test]
+fn a_dead_service_brings_a_column_to_version_2_too() {
+    let mapping = |port, service: Option<&str>, known| Mapping {
+        program: 100_024,
+        version: 1,
+        protocol: 17,
+        port,
+        service: service.map(str::to_owned),
+        known,
+    };
+    let found = vec![
+        mapping(111, Some("portmapper"), Known::default()),
+        mapping(32_770, None, known(Liveness::Dead, 7_200)),
+        mapping(5, Some("status"), known(Liveness::Alive, 1)),
+    ];
+    let wanted = "   program vers proto   port  service     liveness
+    100024    1   udp    111  portmapper  -
+    100024    1   udp  32770              dead for 2 h
+    100024    1   udp      5  status      alive
+";
+    assert_eq!(render(&Found::Mappings(found)), wanted);
+}
+
+#[test]
+fn durations_are_shown_in_the_largest_unit_of_which_there_are_two() {
+    let cases = [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7_199, "119 min"),
+        (7_200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 days"),
+        (u32::MAX, "49710 days"),
+    ];
+    for (seconds, shown) in cases {
+        let mut dead = row(1, 1, "tcp", "x", None);
+        dead.known = known(Liveness::Dead, seconds);
+        let text = render(&Found::Rows(vec![dead]));
+        assert!(text.ends_with(&format!(" dead for {shown}\n")), "{text}");
+    }
 }
