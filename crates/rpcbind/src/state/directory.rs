@@ -9,7 +9,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Take, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -77,6 +77,17 @@ impl Directory {
     /// # Errors
     /// [`Unfit`]: the file is left as it is.
     pub fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, Unfit> {
+        let Some(mut file) = self.open_to_read(name, max)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// The file from its beginning, of which no more than `max` bytes come; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Unfit`]: the file is left as it is.
+    pub fn open_to_read(&self, name: &str, max: u64) -> Result<Option<Take<File>>, Unfit> {
         // Without blocking: what is there may be a fifo.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.descriptor, name, flags, Mode::empty()) {
@@ -104,9 +115,7 @@ impl Directory {
         if len > max {
             return Err(Unfit::Size { len, max });
         }
-        let mut bytes = Vec::new();
-        File::from(file).take(max).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
+        Ok(Some(File::from(file).take(max)))
     }
 
     /// When a file was last written; `None` when that cannot be had.

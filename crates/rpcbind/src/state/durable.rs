@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use log::{info, warn};
-use oncrpc::bind::status::State;
+use oncrpc::bind::{self, status::State};
 use rpcbind_core::Service;
 use rpcbind_core::outcome::{Change, Refusal};
+use rpcbind_core::registry::Row;
 
 use super::beginning::{Adopted, Beginning};
 use super::directory::Directory;
@@ -109,7 +110,7 @@ impl Durable {
 
 impl dispatch::Journal for Durable {
     fn begin(&mut self, now: Duration, service: &mut Service) {
-        self.journal.begin(now, service.registry().rows(), service.netids());
+        self.journal.begin(now, registered(service), service.netids());
         self.tell(service);
     }
 
@@ -118,7 +119,7 @@ impl dispatch::Journal for Durable {
     }
 
     fn sync(&mut self, now: Duration, service: &mut Service) {
-        self.journal.sync(now, || service.registry().rows(), service.netids());
+        self.journal.sync(now, || registered(service), service.netids());
         self.tell(service);
     }
 
@@ -127,9 +128,9 @@ impl dispatch::Journal for Durable {
     }
 
     fn finish(&mut self, now: Duration, service: &Service) {
-        let (rows, netids) = (|| service.registry().rows(), service.netids());
+        let netids = service.netids();
         let directory = self.journal.directory();
-        let files = match warmstart::write(directory, rows(), netids) {
+        let files = match warmstart::write(directory, service.registry().rows(), netids) {
             Ok(contents) => warmstart::digests(&contents.map(Some)),
             Err(error) => {
                 warn!(target: STATE, "{} is not written for the next rpcbind: {error}", warmstart::RPCB_FILE);
@@ -138,12 +139,17 @@ impl dispatch::Journal for Durable {
         };
         self.journal.note_files(files);
         if *self.journal.health() != Health::Durable {
-            self.journal.begin(now, rows(), netids);
+            self.journal.begin(now, registered(service), netids);
         }
         if let Err(error) = self.journal.close() {
             warn!(target: STATE, "registrations are not kept for the next run: {error}");
         }
     }
+}
+
+/// The rows but for the port mapper's own, which every run makes anew.
+fn registered(service: &Service) -> impl Iterator<Item = &Row> {
+    service.registry().rows().filter(|row| row.program != bind::PROGRAM)
 }
 
 /// One line for people about a daemon that serves.

@@ -7,6 +7,7 @@ use oncrpc::xdr::{Decode, Encode, Error as XdrError, List, Reader, Writer, encod
 use oncrpc::{Program, Version};
 use rpcbind_core::caller::Namespace;
 use rpcbind_core::registry::{Owner, Row};
+use std::io::{ErrorKind, Read};
 use thiserror::Error;
 
 /// What a journal begins with.
@@ -108,24 +109,47 @@ pub(super) fn append(record: &Record, scratch: &mut [u8], to: &mut Vec<u8>) {
     to.extend_from_slice(bytes);
 }
 
-/// Reads a journal: every record before the first damage, and that damage.
-pub(super) fn read(bytes: &[u8], mut each: impl FnMut(Record)) -> Result<(), Damage> {
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or(Damage::Header)?;
-    while !rest.is_empty() {
-        let at = bytes.len().saturating_sub(rest.len());
-        let (head, after) = rest.split_first_chunk::<8>().ok_or(Damage::Cut(at))?;
-        let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
+/// Reads a journal: every record before the first damage, and that damage. It holds one record at a time.
+pub(super) fn read(mut source: impl Read, mut each: impl FnMut(Record)) -> Result<(), Damage> {
+    let mut magic = [0; MAGIC.len()];
+    if fill(&mut source, &mut magic) != MAGIC.len() || magic != *MAGIC {
+        return Err(Damage::Header);
+    }
+    let (mut at, mut buffer) = (MAGIC.len(), scratch());
+    loop {
+        let mut head = [0; 8];
+        match fill(&mut source, &mut head) {
+            0 => return Ok(()),
+            8 => {}
+            _ => return Err(Damage::Cut(at)),
+        }
+        let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
         let len = u32::from_be_bytes([l0, l1, l2, l3]);
-        let size = usize::try_from(len).ok().filter(|size| *size <= MAX_RECORD);
-        let size = size.ok_or(Damage::Checksum(at))?;
-        let (record, after) = after.split_at_checked(size).ok_or(Damage::Cut(at))?;
+        let record = usize::try_from(len).ok().and_then(|size| buffer.get_mut(..size));
+        let record = record.ok_or(Damage::Checksum(at))?;
+        if fill(&mut source, record) != record.len() {
+            return Err(Damage::Cut(at));
+        }
         if checksum(len, record) != u32::from_be_bytes([c0, c1, c2, c3]) {
             return Err(Damage::Checksum(at));
         }
         each(Record::from_bytes(record).map_err(|_| Damage::Record(at))?);
-        rest = after;
+        at = at.saturating_add(head.len()).saturating_add(record.len());
     }
-    Ok(())
+}
+
+/// Reads as much as there is room for and as there is; what the system cannot read is not there.
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> usize {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled = filled.saturating_add(read),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    filled
 }
 
 /// Covers the length too, so that a flipped bit in it is seen.

@@ -11,7 +11,7 @@ use rpcbind_core::registry::Row;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::time::Duration;
 
 /// The journal's name in the state directory, and that of its successor while it is written.
@@ -19,6 +19,8 @@ const NAME: &str = "journal";
 const NEXT: &str = "journal.new";
 /// The most bytes that are read at start. A full table takes a quarter of it.
 const MAX_BYTES: u64 = 16 << 20;
+/// The most rows that are taken from one. A full table has a quarter of it.
+const MAX_ROWS: usize = 65_536;
 /// A journal shorter than this is not worth rewriting.
 const REWRITE_FROM: u64 = 256 << 10;
 /// How long a degraded journal waits before it tries again.
@@ -47,6 +49,9 @@ pub enum Fault {
     /// The file is damaged: what stands before is taken.
     #[error("{NAME}: {0}")]
     Damaged(#[from] Damage),
+    /// The table is longer than any of ours; so many rows at its end are not taken.
+    #[error("{NAME}: more than {MAX_ROWS} rows, {0} are not taken")]
+    Rows(usize),
     /// The table of another boot or of another network namespace.
     #[error("{NAME}: written under another boot or in another network namespace")]
     OtherLife,
@@ -231,8 +236,8 @@ fn kept(row: &Row, netids: &Netids) -> KeptRow {
 
 fn read(directory: &Directory, life: Life) -> Restored {
     let mut restored = Restored::default();
-    let bytes = match directory.read(NAME, MAX_BYTES) {
-        Ok(Some(bytes)) => bytes,
+    let file = match directory.open_to_read(NAME, MAX_BYTES) {
+        Ok(Some(file)) => BufReader::new(file),
         Ok(None) => return restored,
         Err(unfit) => {
             restored.faults.push(unfit.into());
@@ -241,11 +246,13 @@ fn read(directory: &Directory, life: Life) -> Restored {
     };
     let mut table = Table::default();
     let mut whose = None;
-    let read = format::read(&bytes, |record| match record {
+    let read = format::read(file, |record| match record {
         Record::Life(life) => whose = Some(life),
         Record::Change { removed, added } => {
             restored.closed = false;
-            table.apply(removed, added);
+            if whose == Some(life) {
+                table.apply(removed, added);
+            }
         }
         Record::Files(files) => {
             restored.closed = false;
@@ -256,6 +263,9 @@ fn read(directory: &Directory, life: Life) -> Restored {
     if let Err(damage) = read {
         restored.faults.push(damage.into());
         restored.closed = false;
+    }
+    if table.refused > 0 {
+        restored.faults.push(Fault::Rows(table.refused));
     }
     if whose == Some(life) {
         restored.rows = table.into_rows();
@@ -273,6 +283,7 @@ struct Table {
     rows: BTreeMap<u64, KeptRow>,
     places: BTreeMap<(Program, Version, String), u64>,
     next: u64,
+    refused: usize,
 }
 
 impl Table {
@@ -283,6 +294,10 @@ impl Table {
             }
         }
         if let Some(row) = added {
+            if self.rows.len() >= MAX_ROWS {
+                self.refused = self.refused.saturating_add(1);
+                return;
+            }
             let key = (row.program, row.version, row.netid.clone());
             if let Some(place) = self.places.insert(key, self.next) {
                 self.rows.remove(&place);

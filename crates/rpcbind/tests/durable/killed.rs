@@ -1,0 +1,221 @@
+//! Killed before every system call of a SET, of a start, and of an end; also when the journal is written anew.
+
+use std::io;
+use std::path::Path;
+
+use testkit::{Daemon, Namespace, Process, wait};
+
+use crate::registrar::{Registrar, Service, register, registered, service, services};
+use crate::{DIRECTORY, JOURNAL, RPCBIND, ours, start, strace};
+
+const STRACE: &str = "/usr/bin/strace";
+/// Where system calls are written to.
+const TRACE: &str = "/run/trace";
+/// More steps than anything here has.
+const STEPS_MAX: usize = 200;
+/// The length from which a journal is written anew.
+const REWRITE_FROM: u64 = 256 << 10;
+
+/// The names of the system calls that `work` causes, in order.
+fn traced(home: &Namespace, daemon: &Daemon, work: impl FnOnce()) -> Vec<String> {
+    let tracer = strace(home, daemon, &["-o", TRACE]);
+    work();
+    tracer.terminate().unwrap();
+    let lines = home.within(|| std::fs::read_to_string(TRACE)).unwrap().unwrap();
+    let name = |line: &str| {
+        // `PID name(arguments) = result`; what strace interrupted by attaching is not a call of ours.
+        let (_, call) = line.split_once(char::is_whitespace)?;
+        let (name, _) = call.trim_start().split_once('(')?;
+        name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_').then(|| name.to_owned())
+    };
+    lines.lines().filter_map(name).collect()
+}
+
+/// One SET over a new connection of root's; whether it was acknowledged.
+fn set(home: &Namespace, service: &Service) -> io::Result<bool> {
+    home.within(|| Registrar::connect(0)?.set(service)).unwrap()
+}
+
+/// Waits for the end of a daemon that is to be killed.
+fn dead(daemon: Daemon, tracer: Process) {
+    tracer.finish().unwrap();
+    let stopped = daemon.kill().unwrap();
+    assert!(!stopped.status.success(), "it was not killed: {stopped:?}");
+}
+
+/// Kills the daemon before each system call of a SET in turn, in machines that `prepare` has made ready. Answers how
+/// many calls there were.
+fn at_every_call_of_a_set(prepare: impl Fn(&Namespace, &Daemon) -> Vec<Service>) -> Vec<String> {
+    let new = Service { uid: 0, ..service(9_999) };
+    let home = Namespace::new().unwrap();
+    let daemon = start(&home);
+    prepare(&home, &daemon);
+    let calls = traced(&home, &daemon, || assert!(set(&home, &new).unwrap()));
+    drop((daemon, home));
+    assert!(calls.iter().any(|call| call == "fdatasync"), "{calls:?}");
+    let (mut acknowledged, mut kept) = (0, 0);
+    for (index, call) in calls.iter().enumerate() {
+        let ordinal = calls[..=index].iter().filter(|earlier| *earlier == call).count();
+        let home = Namespace::new().unwrap();
+        let daemon = start(&home);
+        let mut expected = prepare(&home, &daemon);
+        let kill = format!("inject={call}:signal=KILL:when={ordinal}");
+        let tracer = strace(&home, &daemon, &["-o", "/dev/null", "-e", &kill]);
+        let answer = set(&home, &new);
+        if answer.is_ok() && home.process_named("rpcbind").unwrap().is_some() {
+            // Calls at the edges depend on when strace came: this one was not reached.
+            drop(tracer);
+            daemon.kill().unwrap();
+        } else {
+            dead(daemon, tracer);
+        }
+        let daemon = start(&home);
+        let after = registered(&home);
+        let is_kept = after.last() == Some(&new);
+        if let Ok(answer) = answer {
+            assert!(answer, "a SET is answered TRUE");
+            assert!(is_kept, "acknowledged, and lost by a kill before {call} {ordinal}");
+            acknowledged += 1;
+        }
+        kept += usize::from(is_kept);
+        if is_kept {
+            expected.push(new.clone());
+        }
+        assert_eq!(after, expected, "killed before {call} {ordinal}");
+        drop(daemon);
+    }
+    println!(
+        "killed before each of the {} system calls of a SET: {kept} rows kept, {acknowledged} of them acknowledged",
+        calls.len()
+    );
+    assert!(kept >= acknowledged && kept < calls.len(), "there are calls before the row is on disk");
+    calls
+}
+
+#[test]
+fn a_kill_before_any_system_call_of_a_set_loses_nothing_that_was_acknowledged() {
+    testkit::require!(STRACE);
+    at_every_call_of_a_set(|home, _| {
+        register(home, &services(10));
+        services(10)
+    });
+}
+
+#[test]
+fn a_kill_while_the_journal_is_written_anew_loses_nothing_that_was_acknowledged() {
+    testkit::require!(STRACE);
+    let calls = at_every_call_of_a_set(|home, _| {
+        register(home, &services(10));
+        home.within(grow_to_the_brink).unwrap();
+        services(10)
+    });
+    assert!(calls.iter().any(|call| call.starts_with("renameat")), "{calls:?}");
+}
+
+/// Registers and unregisters until one more change has the journal written anew.
+fn grow_to_the_brink() {
+    let passing = Service { uid: 0, ..service(9_998) };
+    let mut registrar = Registrar::connect(0).unwrap();
+    let len = || std::fs::metadata(JOURNAL).unwrap().len();
+    let before = len();
+    assert!(registrar.set(&passing).unwrap() && registrar.unset(&passing).unwrap());
+    let step = len() - before;
+    while len() + step <= REWRITE_FROM {
+        assert!(registrar.set(&passing).unwrap() && registrar.unset(&passing).unwrap());
+    }
+    // Shorter ones: UNSETs of what is not there cost nothing, so the rest is filled with one change at a time.
+    let filler = |number: u32| Service { program: passing.program + 1 + number, ..passing.clone() };
+    let mut number = 0;
+    loop {
+        let before = len();
+        if before + step * 3 / 4 > REWRITE_FROM {
+            break;
+        }
+        assert!(registrar.set(&filler(number)).unwrap());
+        assert!(registrar.unset(&filler(number)).unwrap());
+        number += 1;
+        assert!(number < 10, "{before}");
+    }
+    assert!(len() <= REWRITE_FROM, "{} of {REWRITE_FROM}", len());
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_start_loses_nothing() {
+    testkit::require!(STRACE);
+    let home = Namespace::new().unwrap();
+    let daemon = start(&home);
+    register(&home, &services(50));
+    daemon.kill().unwrap();
+    let mut kills = 0;
+    for call in ["fdatasync", "renameat", "fsync", "write", "unlinkat"] {
+        for ordinal in 1..STEPS_MAX {
+            let inject = format!("inject={call}:signal=KILL:when={ordinal}");
+            let mut kind = ours();
+            kind.program = STRACE.into();
+            kind = kind.arguments(["-f", "-q", "-o", "/dev/null", "-e", &inject, RPCBIND, "-f"]);
+            match Daemon::start(&home, &kind) {
+                Ok(daemon) => {
+                    // It has fewer of these calls before it is ready.
+                    assert_eq!(registered(&home), services(50));
+                    end_traced(&home, daemon);
+                    break;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("wait_status(9)"), "{call} {ordinal}: {error:?}");
+                    kills += 1;
+                }
+            }
+        }
+    }
+    assert!(kills >= 5, "{kills} kills");
+    println!("killed at {kills} steps of a start");
+    let daemon = start(&home);
+    assert_eq!(registered(&home), services(50));
+    drop(daemon);
+}
+
+/// Kills a daemon that runs under strace.
+fn end_traced(home: &Namespace, strace: Daemon) {
+    strace.kill().unwrap();
+    let gone = || {
+        let Some(pid) = home.process_named("rpcbind")? else { return Ok(Some(())) };
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        // It fails when the process has ended meanwhile.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        Ok(None)
+    };
+    wait::until("the traced daemon's end", gone).unwrap();
+}
+
+#[test]
+fn a_kill_at_any_step_of_an_end_in_order_loses_nothing() {
+    testkit::require!(STRACE);
+    let home = Namespace::new().unwrap();
+    let mut kills = 0;
+    let mut expected = Vec::new();
+    for call in ["openat", "write", "fdatasync", "unlinkat", "renameat", "fsync"] {
+        for ordinal in 1..STEPS_MAX {
+            let daemon = start(&home);
+            assert_eq!(registered(&home), expected, "before {call} {ordinal}");
+            // Each end writes other files than the one before.
+            let new = service(u32::try_from(expected.len()).unwrap());
+            register(&home, std::slice::from_ref(&new));
+            expected.push(new);
+            let inject = format!("inject={call}:signal=KILL:when={ordinal}");
+            let tracer = strace(&home, &daemon, &["-o", "/dev/null", "-e", &inject]);
+            let stopped = daemon.stop().unwrap();
+            drop(tracer);
+            if stopped.status.success() {
+                break;
+            }
+            kills += 1;
+        }
+    }
+    assert!(kills >= 10, "{kills} kills");
+    println!("killed at {kills} steps of an end in order");
+    let daemon = start(&home);
+    assert_eq!(registered(&home), expected);
+    drop(daemon);
+    let left = home.within(|| std::fs::read_dir(Path::new(DIRECTORY)).unwrap().count()).unwrap();
+    assert!(left <= 6, "{left} files");
+}
