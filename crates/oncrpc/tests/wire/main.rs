@@ -10,4 +10,5 @@ mod netids;
 mod oracle;
 mod records;
 mod sockaddrs;
+mod status;
 mod vectors;
