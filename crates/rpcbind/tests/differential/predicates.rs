@@ -65,10 +65,10 @@ pub(crate) fn credential_len(credential: &Credential) -> usize {
 }
 
 /// Whether the arguments are cut, or end before those of the procedure would.
-pub(crate) fn is_short(d: &Difference<'_>) -> bool {
-    let bytes = d.case.argument_bytes();
+pub(crate) fn is_short(case: &Case) -> bool {
+    let bytes = case.argument_bytes();
     let mut reader = Reader::new(&bytes);
-    let (words, strings) = match (d.case.header.version, d.case.header.procedure) {
+    let (words, strings) = match (case.header.version, case.header.procedure) {
         (_, 0 | 4 | 6 | 12) => (0, 0),
         (2, 1..=3) => (4, 0),
         (_, 5 | 10) => (3, 1),
@@ -78,7 +78,7 @@ pub(crate) fn is_short(d: &Difference<'_>) -> bool {
     };
     let read = (0..words).try_for_each(|_| reader.u32().map(drop));
     let read = read.and_then(|()| (0..strings).try_for_each(|_| reader.opaque(9_000).map(drop)));
-    is_cut(d) || read.is_err()
+    matches!(case.tail, Tail::Cut(_)) || read.is_err()
 }
 
 /// Whether the subject says that the message is not whole, or takes it for no call at all.
@@ -201,7 +201,7 @@ pub(crate) fn counts_agree(d: &Difference<'_>, reference: &Statistics, subject: 
 /// Whether a datagram may count as another call with the C daemon, which reads on where it ends and stops at 9,000
 /// bytes, though both were silent. One that ends before the procedure's number may be any call.
 fn is_read_otherwise(case: &Case, named: bool) -> bool {
-    let unlike = matches!(case.tail, Tail::Cut(_)) || case.message_len() > 9_000;
+    let unlike = is_short(case) || case.message_len() > 9_000;
     case.caller.transport.is_datagram() && unlike && (named || case.message_len() < 24)
 }
 

@@ -66,7 +66,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "arguments end where the datagram ends",
         reason: "The C daemon reads on in its buffer, in what an earlier datagram has left there.",
-        allows: |d| is_datagram(d) && is_short(d) && refuses_the_message(d),
+        allows: |d| is_datagram(d) && is_short(d.case) && refuses_the_message(d),
     },
     Rule {
         name: "a datagram over 9,000 bytes is dropped",
