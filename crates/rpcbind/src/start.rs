@@ -2,10 +2,13 @@
 //! done first, then privileges end, and only then the first byte from outside is read.
 //! It must never say that it is ready and serve less than it was told to, unless it was told to.
 
+mod adopt;
+mod by_hand;
 mod call_log;
 mod check;
 mod rows;
 mod rules;
+mod running;
 mod sockets;
 mod watch;
 
@@ -27,8 +30,9 @@ use crate::notify::Notifier;
 use crate::privilege::{self, PrivilegeError, User, UserError};
 use crate::process::{self, Detached, PassedError, Starting};
 use crate::server::{Endpoint, Limits, LoopError, Parts, Server};
+use crate::state::beginning::Adopted;
 use crate::state::durable::status_line;
-use crate::state::prepare::{self, Prepared};
+use crate::state::prepare::{self, PrepareError, Prepared};
 use rules::Rules;
 use sockets::SocketsError;
 
@@ -53,6 +57,12 @@ pub(crate) enum StartError {
     User(#[from] UserError),
     #[error(transparent)]
     Privilege(#[from] PrivilegeError),
+    #[error(transparent)]
+    State(#[from] PrepareError),
+    #[error("--adopt: {0}")]
+    Adopt(String),
+    #[error("{0}")]
+    ByHand(String),
     #[error("cannot {0}: {1}")]
     System(&'static str, #[source] std::io::Error),
     #[error(transparent)]
@@ -89,6 +99,12 @@ fn start(args: &Args) -> Result<u8, StartError> {
         return Ok(check::run(args, &names));
     }
     let config::Loaded { settings, warnings } = config::load(args, &names)?;
+    if let Some(from) = &args.import {
+        return by_hand::import(&settings, from).map(|()| 0);
+    }
+    if let Some(to) = &args.export {
+        return by_hand::export(&settings, to).map(|()| 0);
+    }
     let passed = process::passed()?;
     let starting = if settings.foreground {
         None
@@ -103,8 +119,9 @@ fn start(args: &Args) -> Result<u8, StartError> {
         warn!(target: START, "{warning}");
     }
     let limit = process::raise_descriptor_limit();
+    let adopted = if args.adopt { adopt::adopt(&settings)? } else { None };
     let sockets = sockets::gather(&settings, passed)?;
-    let result = serve(args, settings, &names, sockets, limit, starting);
+    let result = serve(args, settings, &names, sockets, adopted, limit, starting);
     if let Err(StartError::Loop(error)) = &result
         && args.abort
         && args.debug > 0
@@ -121,6 +138,7 @@ fn serve(
     settings: Settings,
     names: &Arc<ProgramNames>,
     sockets: Vec<Socket>,
+    adopted: Option<Adopted>,
     limit: u64,
     starting: Option<Starting>,
 ) -> Result<u8, StartError> {
@@ -152,7 +170,7 @@ fn serve(
     server.time(Box::new(watch::Suppressed));
     privilege::drop_to(user.as_ref())?;
 
-    rows::begin(directory, None, &mut server, &notifier);
+    rows::begin(directory, adopted, &mut server, &notifier);
     let name = user.as_ref().map_or_else(own_name, |user| user.name.clone());
     info!(target: START, "ready: {}; running as {name}", endpoints.join(", "));
     if let Err(error) = notifier.ready(&status_line(server.service())) {

@@ -13,14 +13,16 @@ use oncrpc::{Program, Version};
 use rpcbind_core::registry::{Owner, Row};
 
 use crate::state::directory::{Directory, Unfit};
-use crate::state::format::FileDigests;
+use crate::state::format::{FileDigests, KeptRow};
 
 /// Every row, as versions 3 and 4 list them.
 pub const RPCB_FILE: &str = "rpcbind.xdr";
 /// The rows on udp and tcp over IPv4, as version 2 lists them.
 pub const PMAP_FILE: &str = "portmap.xdr";
-/// The longest file that is read, in bytes.
+/// The longest `rpcbind.xdr` that is read, in bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
+/// The longest `portmap.xdr` that is read, in bytes. A full table takes a third of it.
+const PMAP_MAX_BYTES: u64 = 1 << 20;
 /// The most rows that are taken from one file, the port mapper's own not counted.
 pub const MAX_ROWS: usize = 16_384;
 
@@ -102,18 +104,18 @@ pub fn read(directory: &Directory) -> WarmStart {
 #[must_use]
 pub fn read_since(directory: &Directory, since: Option<SystemTime>) -> WarmStart {
     let mut start = WarmStart::default();
-    let mut file = |name| {
+    let mut file = |name, max| {
         let written_at = since.and_then(|since| directory.written_at(name).filter(|at| *at < since));
         if written_at.is_some() {
             start.faults.push(Fault::OtherBoot { file: name });
             return None;
         }
-        directory.read(name, MAX_BYTES).unwrap_or_else(|unfit| {
+        directory.read(name, max).unwrap_or_else(|unfit| {
             start.faults.push(Fault::Unfit { file: name, unfit });
             None
         })
     };
-    let contents = [file(RPCB_FILE), file(PMAP_FILE)];
+    let contents = [file(RPCB_FILE, MAX_BYTES), file(PMAP_FILE, PMAP_MAX_BYTES)];
     if let [Some(bytes), _] = &contents {
         let rows = elements(RPCB_FILE, bytes, |row: &Rpcb<'_>| row.program, &mut start.faults);
         start.rows.extend(rows.iter().map(row));
@@ -124,6 +126,19 @@ pub fn read_since(directory: &Directory, since: Option<SystemTime>) -> WarmStart
     }
     start.contents = contents;
     start
+}
+
+/// The rows of an answer to DUMP of version 3 or 4, the port mapper's own left out.
+///
+/// # Errors
+/// The first thing wrong with it: half an answer is none.
+pub fn listed(list: &[u8]) -> Result<Vec<WarmRow>, Fault> {
+    let mut faults = Vec::new();
+    let rows = elements("the answer to DUMP", list, |row: &Rpcb<'_>| row.program, &mut faults);
+    match faults.into_iter().next() {
+        Some(fault) => Err(fault),
+        None => Ok(rows.iter().map(row).collect()),
+    }
 }
 
 /// Writes both files: all rows, the port mapper's own included, as DUMP answers them. Each file is replaced whole or
@@ -172,6 +187,13 @@ pub fn write_rows(directory: &Directory, rows: &[WarmRow]) -> io::Result<[Vec<u8
 #[must_use]
 pub fn digests(contents: &[Option<Vec<u8>>; 2]) -> FileDigests {
     contents.each_ref().map(|bytes| bytes.as_deref().map(hmac_sha256::Hash::hash))
+}
+
+impl From<KeptRow> for WarmRow {
+    fn from(row: KeptRow) -> Self {
+        let KeptRow { program, version, netid, address, owner, .. } = row;
+        Self { program, version, netid, address, owner }
+    }
 }
 
 impl WarmRow {

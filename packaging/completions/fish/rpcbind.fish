@@ -1,4 +1,6 @@
 complete -c rpcbind -s h -l listen -d 'Serve UDP and TCP at this address only, and at loopback; may be repeated' -r
+complete -c rpcbind -l import -d 'Have the next rpcbind start with what rpcbind.xdr and portmap.xdr in this directory list, and exit' -r -F
+complete -c rpcbind -l export -d 'Write what is registered to rpcbind.xdr and portmap.xdr in this directory, and exit' -r -F
 complete -c rpcbind -l config -d 'Read this configuration file; it must exist' -r -F
 complete -c rpcbind -l port -d 'Serve the port mapper at this port instead of 111; 0: at any' -r
 complete -c rpcbind -l socket -d 'Open the unix socket at this path; empty: none' -r -F
@@ -10,7 +12,8 @@ complete -c rpcbind -s i -l insecure -d 'Let callers on any host register and un
 complete -c rpcbind -s l -l log-connections -d 'Log each call over UDP and TCP'
 complete -c rpcbind -s r -l remote-calls -d 'Accepted for command lines of Debian\'s daemon; this version forwards no remote calls'
 complete -c rpcbind -s s -l daemon-user -d 'Run as user daemon'
-complete -c rpcbind -s w -l warm-start -d 'Start with the registrations that the last rpcbind left in its state directory'
+complete -c rpcbind -s w -l warm-start -d 'Accepted for command lines of Debian\'s daemon; this one always starts with what the last one left'
+complete -c rpcbind -l adopt -d 'Take over from the rpcbind that runs: read its registrations, wait for its end, and start'
 complete -c rpcbind -l check -d 'Check configuration and hosts files, print all that is wrong, and exit'
 complete -c rpcbind -l open-missing -d 'Open the UDP and TCP sockets that were not inherited'
 complete -c rpcbind -l allow-partial -d 'Run although a socket cannot be opened'

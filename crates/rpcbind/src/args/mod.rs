@@ -65,9 +65,29 @@ pub struct Args {
     #[arg(short = 's', long = "daemon-user")]
     pub daemon_user: bool,
 
-    /// Start with the registrations that the last rpcbind left in its state directory
+    /// Accepted for command lines of Debian's daemon; this one always starts with what the last one left
     #[arg(short = 'w', long = "warm-start")]
     pub warm_start: bool,
+
+    /// Take over from the rpcbind that runs: read its registrations, wait for its end, and start
+    ///
+    /// It is not stopped: a line says what to type, and there is a minute for it. Of an rpcbind that writes
+    /// rpcbind.xdr and portmap.xdr at its end, as Debian's does, a plain start takes over as much.
+    #[arg(long, conflicts_with_all = ["check", "import", "export"])]
+    pub adopt: bool,
+
+    /// Have the next rpcbind start with what rpcbind.xdr and portmap.xdr in this directory list, and exit
+    ///
+    /// Replaces what the last one left. Refused while one runs.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["check", "export"])]
+    pub import: Option<PathBuf>,
+
+    /// Write what is registered to rpcbind.xdr and portmap.xdr in this directory, and exit
+    ///
+    /// Asks the rpcbind that runs; without one it takes what the last one left. As root the files belong to the
+    /// directory's owner, as another rpcbind wants them.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "check")]
+    pub export: Option<PathBuf>,
 
     /// Check configuration and hosts files, print all that is wrong, and exit
     #[arg(long)]

@@ -54,6 +54,22 @@ fn the_new_flags_are_long_only() {
 }
 
 #[test]
+fn registrations_are_adopted_imported_or_exported_one_of_these_at_a_time() {
+    let default = Args::default;
+    let cases = [
+        ("--adopt -f", Args { adopt: true, foreground: true, ..default() }),
+        ("--import /x", Args { import: Some("/x".into()), ..default() }),
+        ("--export /x", Args { export: Some("/x".into()), ..default() }),
+    ];
+    for (words, expected) in cases {
+        assert_eq!(args(words), expected, "{words}");
+    }
+    for words in ["--import /x --export /x", "--adopt --import /x", "--export /x --check", "--import"] {
+        assert_eq!(stop(words).status, 1, "{words}");
+    }
+}
+
+#[test]
 fn short_flags_can_be_bundled_and_repeated() {
     let expected = Args { warm_start: true, foreground: true, ..Args::default() };
     for words in ["-w -f", "-wf", "-fw", "-w -w -f", "-wwff", "-w --foreground -f"] {

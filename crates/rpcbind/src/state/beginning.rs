@@ -68,10 +68,10 @@ impl Beginning {
         let differ = digests.iter().zip(&recorded).any(|(now, then)| now.is_some() && now != then);
         let (rows, origin) = match adopted {
             Some(adopted) if adopted.files == digests => {
-                (at_home(adopted.rows, &journal.rows, home), Origin::Adopted)
+                (placed(adopted.rows, &journal.rows, home), Origin::Adopted)
             }
-            Some(_) => (at_home(files.rows, &journal.rows, home), Origin::Files),
-            None if differ => (at_home(files.rows, &journal.rows, home), Origin::Files),
+            Some(_) => (placed(files.rows, &journal.rows, home), Origin::Files),
+            None if differ => (placed(files.rows, &journal.rows, home), Origin::Files),
             None if journal.closed && digests == [None, None] => (journal.rows, Origin::OldJournal),
             None => (journal.rows, Origin::Journal),
         };
@@ -80,7 +80,7 @@ impl Beginning {
 }
 
 /// Rows of a source that does not know namespaces: home's, but for those that the journal knows to be from elsewhere.
-fn at_home(rows: Vec<WarmRow>, known: &[KeptRow], home: Namespace) -> Vec<KeptRow> {
+pub(crate) fn placed(rows: Vec<WarmRow>, known: &[KeptRow], home: Namespace) -> Vec<KeptRow> {
     let key = |row: &KeptRow| (row.program, row.version, row.netid.clone());
     let elsewhere: HashMap<(Program, Version, String), &KeptRow> =
         known.iter().filter(|row| row.namespace != home).map(|row| (key(row), row)).collect();

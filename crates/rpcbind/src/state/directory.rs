@@ -78,7 +78,8 @@ impl Directory {
     /// [`Unfit`]: the file is left as it is.
     pub fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, Unfit> {
         let Some(mut file) = self.open_to_read(name, max)? else { return Ok(None) };
-        let mut bytes = Vec::new();
+        let len = file.get_ref().metadata()?.len().min(max);
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         file.read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }

@@ -100,7 +100,7 @@ fn a_flipped_bit_anywhere_is_seen_and_the_rows_before_it_stay() {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let mut rows = Vec::new();
-        assert!(read(&bytes, |record| rows.push(record)).is_err(), "bit {bit}");
+        assert!(read(bytes.as_slice(), |record| rows.push(record)).is_err(), "bit {bit}");
         let before = ends().iter().filter(|end| **end <= bit / 8).count();
         assert_eq!(rows, records()[..before], "bit {bit}");
     }

@@ -1,6 +1,6 @@
 //! From Debian's rpcbind to ours and back, with everything that is registered.
 
-use testkit::{Daemon, DaemonKind, Namespace};
+use testkit::{Daemon, DaemonKind, Namespace, wait};
 
 use crate::registrar::{register, registered, service, services, shown};
 use crate::{ours, start};
@@ -98,4 +98,116 @@ fn a_run_without_a_state_directory_says_that_it_keeps_nothing() {
     let daemon = start(&home);
     assert_eq!(registered(&home), []);
     drop(daemon);
+}
+
+/// Runs our daemon's program with these arguments to its end; answers what it said.
+fn by_hand(home: &Namespace, arguments: &[&str]) -> (bool, String) {
+    let finished = home.run(std::process::Command::new(crate::RPCBIND).args(arguments)).unwrap();
+    assert_eq!(finished.stdout, "");
+    (finished.status.success(), finished.stderr)
+}
+
+#[test]
+fn what_is_exported_by_hand_is_what_debians_starts_with_and_back() {
+    testkit::require!("/sbin/rpcbind", "/usr/sbin/rpcinfo");
+    let (here, there) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    let daemon = start(&here);
+    register(&here, &services(40));
+    let before = shown(&here);
+    let directory = tempfile::tempdir().unwrap();
+    let files = |home: &Namespace, from: &str, to: &str| {
+        let copy = format!("cp -p {from}/*.xdr {to}/");
+        home.expect("/bin/sh", &["-c", &copy]).unwrap();
+    };
+    let shared = directory.path().to_str().unwrap();
+    // From the daemon that runs, into a directory of the C daemon's user.
+    here.expect("/bin/sh", &["-c", "mkdir /run/out && chown _rpc /run/out"]).unwrap();
+    let (success, said) = by_hand(&here, &["--export", "/run/out"]);
+    assert!(success && said.contains("40 registrations exported to /run/out"), "{said}");
+    let owners =
+        here.expect("stat", &["-c", "%U %a", "/run/out/rpcbind.xdr", "/run/out/portmap.xdr"]).unwrap();
+    assert_eq!(owners, "_rpc 600\n_rpc 600\n");
+    files(&here, "/run/out", shared);
+    files(&there, shared, "/run/rpcbind");
+    let debians = Daemon::start(&there, &DaemonKind::debian()).unwrap();
+    assert_eq!(shown(&there), before);
+    debians.stop().unwrap();
+    // Without a daemon, from what it left; and into a journal that has other rows.
+    let (success, said) = by_hand(&there, &["--export", "/run/rpcbind"]);
+    assert!(success && said.contains("40 registrations exported"), "{said}");
+    files(&there, "/run/rpcbind", shared);
+    let running = by_hand(&here, &["--import", shared]);
+    assert!(!running.0 && running.1.contains("another rpcbind is already running"), "{}", running.1);
+    register(&here, &services(50)[40..]);
+    end(daemon);
+    let (success, said) = by_hand(&here, &["--import", shared]);
+    assert!(success && said.contains("40 registrations"), "{said}");
+    let daemon = start(&here);
+    assert_eq!(shown(&here), before);
+    daemon.kill().unwrap();
+    drop(start(&here));
+}
+
+#[test]
+fn a_directory_without_files_is_not_imported_and_one_that_is_not_there_not_written_to() {
+    testkit::require!();
+    let home = Namespace::new().unwrap();
+    for (arguments, why) in [
+        (["--import", "/run/lock"], "no files of an rpcbind in /run/lock"),
+        (["--import", "/nowhere"], "/nowhere: No such file or directory"),
+        (["--export", "/nowhere"], "/nowhere: No such file or directory"),
+    ] {
+        let (success, said) = by_hand(&home, &arguments);
+        assert!(!success && said.contains(why), "{arguments:?}: {said}");
+    }
+}
+
+/// Starts ours with `--adopt` beside another daemon, ends that one when ours says so, and answers ours when ready.
+fn adopt(home: &Namespace, other: Daemon, count: usize, kill: bool) -> Daemon {
+    let other = std::sync::Mutex::new(Some(other));
+    let adopting = home.spawn(std::process::Command::new(crate::RPCBIND).args(["-f", "--adopt"])).unwrap();
+    let said = format!("{count} registrations adopted from rpcbind (pid ");
+    wait::until("adopted", || Ok(adopting.stderr().contains(&said).then_some(()))).unwrap();
+    assert!(adopting.stderr().contains("now stop it, within 60 s: kill "), "{}", adopting.stderr());
+    // What comes after the first look is seen, too.
+    register(home, &[service(5_000)]);
+    if kill {
+        // Later than the next look.
+        let from = std::time::Instant::now();
+        wait::until("looked at again", || Ok((from.elapsed().as_millis() > 300).then_some(()))).unwrap();
+    }
+    let other = other.into_inner().unwrap().unwrap();
+    if kill {
+        other.kill().unwrap()
+    } else {
+        other.stop().unwrap()
+    };
+    wait::until("ready", || Ok(adopting.stderr().contains("ready: ").then_some(()))).unwrap();
+    assert_eq!(registered(home).len(), count + 1);
+    adopting.kill().unwrap();
+    start(home)
+}
+
+#[test]
+fn a_running_daemons_registrations_are_adopted_whether_it_writes_files_or_not() {
+    testkit::require!("/sbin/rpcbind");
+    for kill in [false, true] {
+        let home = Namespace::new().unwrap();
+        let other = Daemon::start(&home, &DaemonKind::debian()).unwrap();
+        register(&home, &services(30));
+        let mut expected = services(30);
+        expected.push(service(5_000));
+        let daemon = adopt(&home, other, 30, kill);
+        assert_eq!(registered(&home), expected, "killed: {kill}");
+        end(daemon);
+    }
+}
+
+#[test]
+fn adopting_from_nobody_is_a_plain_start() {
+    testkit::require!();
+    let home = Namespace::new().unwrap();
+    let daemon = Daemon::start(&home, &ours().argument("--adopt")).unwrap();
+    let said = daemon.stop().unwrap().stderr;
+    assert!(said.contains("nothing to adopt"), "{said}");
 }

@@ -157,7 +157,7 @@ fn a_kill_at_any_step_of_a_start_loses_nothing() {
                 Ok(daemon) => {
                     // It has fewer of these calls before it is ready.
                     assert_eq!(registered(&home), services(50));
-                    end_traced(&home, daemon);
+                    end_traced(daemon);
                     break;
                 }
                 Err(error) => {
@@ -175,14 +175,16 @@ fn a_kill_at_any_step_of_a_start_loses_nothing() {
 }
 
 /// Kills a daemon that runs under strace.
-fn end_traced(home: &Namespace, strace: Daemon) {
+fn end_traced(strace: Daemon) {
+    let tracer = strace.pid();
+    let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap();
+    let child: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(child).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     strace.kill().unwrap();
     let gone = || {
-        let Some(pid) = home.process_named("rpcbind")? else { return Ok(Some(())) };
-        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-        // It fails when the process has ended meanwhile.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        Ok(None)
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        Ok((stat.is_empty() || stat.contains(") Z ")).then_some(()))
     };
     wait::until("the traced daemon's end", gone).unwrap();
 }
