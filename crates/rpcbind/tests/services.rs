@@ -1,5 +1,4 @@
 //! Real services and real clients with our port mapper, exactly as with the C one: what users must not notice.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 use std::path::Path;
 use testkit::programs::{self, COMPILER, TIRPC_HEADER, TIRPC_STEPS, V2_STEPS, tirpc_steps, v2_steps};
