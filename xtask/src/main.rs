@@ -6,6 +6,7 @@ mod command;
 mod fuzz;
 mod packages;
 mod purity;
+mod soak;
 mod steps;
 mod test;
 mod texts;
@@ -20,6 +21,7 @@ usage: cargo xtask <command>
   purity                                 prove that the pure crates need no standard library
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
   bench [--quick] [--rounds N]           measure CPU time per request beside Debian's rpcbind, interleaved
+  soak [--kills N] [--starts N]          kill the daemon under load (10,000 times), and time its starts (50)
   dist                                   write manual pages, completions and the sample configuration
   packages                               install the Debian packages that the tests talk to
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Some("purity") => purity::run(),
         Some("fuzz") => fuzz::run(&rest),
         Some("bench") => bench::bench(&rest),
+        Some("soak") => soak::run_all(&rest),
         Some("dist") => texts::write(),
         Some("packages") => packages::install(),
         _ => {

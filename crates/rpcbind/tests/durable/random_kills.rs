@@ -3,6 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use testkit::{Daemon, Namespace};
@@ -19,6 +20,11 @@ const RATE: u32 = 1_000;
 const LATEST_MS: u64 = 60;
 /// Services that come and go.
 const SERVICES: u32 = 40;
+
+/// A figure that is to be seen although the test succeeds: how much was tried, and what came out.
+fn say(figure: &str) {
+    std::io::stderr().write_all(format!("{figure}\n").as_bytes()).unwrap();
+}
 
 fn configured(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -100,10 +106,10 @@ fn a_kill_at_a_random_time_loses_nothing_that_was_acknowledged() {
         daemon = start(&home);
         known.check(registered(&home), kill);
     }
-    println!(
+    say(&format!(
         "killed at {kills} random times under {RATE} changes a second: {} acknowledged, 0 lost",
         known.acknowledged
-    );
+    ));
     assert!(known.acknowledged > kills, "{} changes are no load", known.acknowledged);
     drop(daemon);
 }
@@ -124,6 +130,6 @@ fn the_time_from_a_kill_to_ready_with_1000_rows_is_printed() {
     }
     times.sort_unstable();
     assert_eq!(registered(&home).len(), 1_000);
-    println!("ready again with 1,000 rows after {:?}, the median of {starts} starts", times[starts / 2]);
+    say(&format!("ready again with 1,000 rows after {:?}, the median of {starts} starts", times[starts / 2]));
     drop::<Daemon>(daemon);
 }
