@@ -141,8 +141,12 @@ impl dispatch::Journal for Durable {
         if *self.journal.health() != Health::Durable {
             self.journal.begin(now, registered(service), netids);
         }
-        if let Err(error) = self.journal.close() {
-            warn!(target: STATE, "registrations are not kept for the next run: {error}");
+        let closed = match self.journal.health() {
+            Health::Durable => self.journal.close().map_err(|error| error.to_string()),
+            Health::Degraded(why) => Err(why.clone()),
+        };
+        if let Err(why) = closed {
+            warn!(target: STATE, "registrations are not kept for the next run: {why}");
         }
     }
 }

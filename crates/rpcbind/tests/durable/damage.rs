@@ -104,6 +104,27 @@ fn rows_of_another_boot_are_not_believed_neither_from_the_journal_nor_from_our_f
     }
 }
 
+#[test]
+fn a_directory_that_outlives_a_boot_is_doubted_and_files_from_before_the_boot_are_not_read() {
+    testkit::require!("/sbin/rpcbind");
+    let home = Namespace::new().unwrap();
+    home.write("/etc/rpcbind.toml", "state-directory = \"/var/lib/rpcbind-state\"\n").unwrap();
+    let daemon = start(&home);
+    register(&home, &services(ROWS));
+    let said = daemon.stop().unwrap().stderr;
+    assert!(said.contains("/var/lib/rpcbind-state survives a reboot"), "{said}");
+    for (age, rows) in [("2001-01-01", 0), ("now", ROWS)] {
+        let make_old = format!("cd /var/lib/rpcbind-state && rm -f journal && touch -d {age} *.xdr");
+        home.expect("/bin/sh", &["-c", &make_old]).unwrap();
+        let daemon = start(&home);
+        assert_eq!(registered(&home), services(rows), "{age}");
+        let said = daemon.kill().unwrap().stderr;
+        let faults = ["rpcbind.xdr", "portmap.xdr"]
+            .map(|file| said.contains(&format!("{file}: not read: written under another boot")));
+        assert_eq!(faults, [rows == 0; 2], "{age}: {said}");
+    }
+}
+
 /// The most memory a daemon has had so far, in bytes.
 fn peak_bytes(home: &Namespace) -> u64 {
     let pid = home.process_named("rpcbind").unwrap().unwrap();
