@@ -110,14 +110,6 @@ pub enum Reason {
     Pending,
 }
 
-impl Reason {
-    /// On a stream: what came cannot be followed by anything that makes sense, so the connection is to be closed.
-    #[must_use]
-    pub const fn ends_stream(self) -> bool {
-        matches!(self, Self::NotACall)
-    }
-}
-
 /// Why SET or UNSET answered FALSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {

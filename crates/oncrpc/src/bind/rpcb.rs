@@ -82,7 +82,7 @@ impl Encode for Entry<'_> {
 /// A socket address as its host lays it out (`netbuf`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Netbuf<'a> {
-    /// The size of the sender's buffer.
+    /// The size of the sender's buffer: at least the address's length, at most [`MAX_STRING`].
     pub max_len: u32,
     /// The address.
     pub bytes: &'a [u8],
@@ -90,7 +90,11 @@ pub struct Netbuf<'a> {
 
 impl<'a> Decode<'a> for Netbuf<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self { max_len: reader.u32()?, bytes: reader.opaque(MAX_STRING)? })
+        let max_len = reader.u32()?;
+        if max_len > MAX_STRING {
+            return Err(Error::TooLong { len: max_len, max: MAX_STRING });
+        }
+        Ok(Self { max_len, bytes: reader.opaque(max_len)? })
     }
 }
 

@@ -45,7 +45,11 @@ fn a_netbuf_reads_and_writes_the_same_bytes() {
     let netbuf = Netbuf { max_len: 16, bytes: &[2, 0, 0, 111, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0] };
     assert_both_ways(&netbuf, &hex("00000010 00000010 0200006f 7f000001 00000000 00000000"));
     assert_both_ways(&Netbuf { max_len: 0, bytes: b"" }, &hex("00000000 00000000"));
-    assert_both_ways(&Netbuf { max_len: u32::MAX, bytes: b"/" }, &hex("ffffffff 00000001 2f000000"));
+    assert_both_ways(&Netbuf { max_len: MAX_STRING, bytes: b"/" }, &hex("00002328 00000001 2f000000"));
+    let refused = |bytes: &str| Netbuf::decode(&mut Reader::new(&hex(bytes))).map(|_| ());
+    let over = Error::TooLong { len: MAX_STRING + 1, max: MAX_STRING };
+    assert_eq!(refused("00002329 00000001 2f000000"), Err(over));
+    assert_eq!(refused("00000000 00000001 2f000000"), Err(Error::TooLong { len: 1, max: 0 }));
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn strings_over_9000_bytes_are_refused_before_they_are_looked_at() {
     assert_eq!(Rpcb::decode(&mut Reader::new(&owner)), Err(refused));
     let arguments = [head.clone(), hex("00000001"), over.clone()].concat();
     assert_eq!(RemoteCall::decode(&mut Reader::new(&arguments)), Err(refused));
-    let buffer = [hex("00000010"), over.clone()].concat();
+    let buffer = [MAX_STRING.to_be_bytes().to_vec(), over.clone()].concat();
     assert_eq!(Netbuf::decode(&mut Reader::new(&buffer)), Err(refused));
     assert_eq!(Entry::decode(&mut Reader::new(&over)), Err(refused));
     assert_eq!(CallResult::decode(&mut Reader::new(&over)), Err(refused));

@@ -229,6 +229,21 @@ fn a_server_that_dies_is_found_dead_by_the_next_sweep_and_replaced_on_another_po
 }
 
 #[test]
+fn whenever_a_server_dies_it_is_found_dead_within_40_seconds() {
+    let period = LivenessRules::default().judge_every.as_secs();
+    for death in 1..=2 * period {
+        let mut host = Host::with_a_row();
+        let found = (0..10).map(|sweep| sweep * period).find(|now| {
+            let bound = if *now >= death { BoundFact::Free } else { BoundFact::Bound };
+            !host.sweep(*now, bound).is_empty()
+        });
+        let after = found.unwrap() - death;
+        // The sweep itself has ten seconds, or is given up.
+        assert!(after + 10 <= 40, "{after} s");
+    }
+}
+
+#[test]
 fn a_dead_row_still_protects_itself_when_something_is_bound_again() {
     let mut host = Host::with_a_row();
     assert_eq!(host.sweep(30, BoundFact::Free).len(), 1);

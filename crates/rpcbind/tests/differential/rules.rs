@@ -390,23 +390,6 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "TADDR2UADDR does without the size of the sender's buffer",
-        reason: "Nothing is written to that buffer here; the C daemon finds sizes below the length or over 9,000 garbage.",
-        allows: |d| {
-            let odd = match &d.case.arguments {
-                Arguments::Netbuf { max_len, bytes } => {
-                    usize::try_from(*max_len).is_ok_and(|max| max < bytes.len() || max > 9_000)
-                }
-                // Read as a size and a length: a program, which is over 9,000 or 0, and a version.
-                _ => d.case.program().is_some_and(|program| program > 9_000 || program == 0),
-            };
-            d.case.is(&[3, 4], 8)
-                && odd
-                && d.reference_answer() == Some(Answer::GarbageArguments)
-                && string(d.subject_answer()).is_some()
-        },
-    },
-    Rule {
         name: "statistics are bounded, and count what was answered",
         reason: "Programs that are not registered share one row; where answers differed, counts may.",
         allows: |d| match (d.reference, d.subject) {
