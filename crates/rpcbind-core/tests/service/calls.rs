@@ -60,7 +60,7 @@ pub(crate) fn unset(program: u32, version: u32, netid: &str) -> Vec<u8> {
 
 /// A netbuf.
 pub(crate) fn netbuf(bytes: &[u8]) -> Vec<u8> {
-    encoded(&Netbuf { max_len: 128, bytes })
+    encoded(&Netbuf { max_len: 9_000, bytes })
 }
 
 /// An opaque of its own.
