@@ -2,7 +2,7 @@
 
 use testkit::{Daemon, DaemonKind, Namespace, wait};
 
-use crate::registrar::{register, registered, service, services, shown};
+use crate::registrar::{Registrar, Service, register, registered, service, services, shown};
 use crate::{ours, start};
 
 fn end(daemon: Daemon) {
@@ -98,6 +98,34 @@ fn a_run_without_a_state_directory_says_that_it_keeps_nothing() {
     let daemon = start(&home);
     assert_eq!(registered(&home), []);
     drop(daemon);
+}
+
+#[test]
+fn rows_from_another_network_namespace_stay_its_own_across_kills_and_debians() {
+    testkit::require!("/sbin/rpcbind");
+    let (home, elsewhere) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    let root = |number| Service { uid: 0, ..service(number) };
+    let daemon = start(&home);
+    register(&home, &[root(0)]);
+    let mut container = Registrar::from(&elsewhere, &home);
+    assert!(container.set(&root(1)).unwrap() && container.set(&root(2)).unwrap());
+    daemon.kill().unwrap();
+    let daemon = start(&home);
+    assert_eq!(registered(&home), [root(0), root(1), root(2)]);
+    let mut container = Registrar::from(&elsewhere, &home);
+    // What is home's is not touched from there, what is its own goes.
+    assert!(container.unset(&root(0)).unwrap() && container.unset(&root(1)).unwrap());
+    assert_eq!(registered(&home), [root(0), root(2)]);
+    end(daemon);
+    let daemon = Daemon::start(&home, &DaemonKind::debian()).unwrap();
+    register(&home, &[root(3)]);
+    end(daemon);
+    let daemon = start(&home);
+    assert_eq!(registered(&home), [root(0), root(2), root(3)]);
+    let mut container = Registrar::from(&elsewhere, &home);
+    assert!(container.unset(&root(2)).unwrap() && container.unset(&root(3)).unwrap());
+    assert_eq!(registered(&home), [root(0), root(3)]);
+    end(daemon);
 }
 
 /// Runs our daemon's program with these arguments to its end; answers what it said.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use oncrpc::bind::{self, Rpcb};
 use oncrpc::xdr::{Encode, Writer};
 use oncrpc::{Procedure, Program, Version};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 use rustix::thread::{Uid, set_thread_res_uid};
 use testkit::{Namespace, table};
 
@@ -60,6 +61,15 @@ impl Registrar {
         let stream = connected?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         Ok(Self(stream))
+    }
+
+    /// Connects as root with a socket that was made in another machine: the caller comes from that one's network.
+    pub(crate) fn from(elsewhere: &Namespace, home: &Namespace) -> Self {
+        let socket = || socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let socket = elsewhere.within(socket).unwrap();
+        let connected = home.within(|| connect(&socket, &SocketAddrUnix::new("/run/rpcbind.sock").unwrap()));
+        connected.unwrap().unwrap();
+        Self(socket.into())
     }
 
     /// SET; answers TRUE or FALSE.
