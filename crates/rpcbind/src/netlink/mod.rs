@@ -1,6 +1,6 @@
 //! What only the kernel knows, asked over netlink sockets that are opened at start, before confinement:
-//! the host's interfaces, followed by events, and the owners of sockets, asked for SET and UNSET only.
-//! No look-up ever waits for either.
+//! the host's interfaces, followed by events; the owners of sockets, asked for SET and UNSET only; and lists of all
+//! sockets, read a little at a time. No look-up ever waits for any of them.
 
 pub mod interfaces;
 pub mod listing;
