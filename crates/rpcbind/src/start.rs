@@ -84,7 +84,10 @@ pub fn run(args: &Args) -> u8 {
             1
         }
         Err(error) => {
-            error!(target: START, "{error}");
+            // One event a line: an error with its remedy may have several.
+            for line in error.to_string().lines() {
+                error!(target: START, "{line}");
+            }
             1
         }
     }

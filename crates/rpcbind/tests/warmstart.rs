@@ -147,7 +147,7 @@ fn a_directory_of_somebody_else_is_refused_and_left_alone() {
         std::fs::create_dir("/run/theirs").expect("made");
         chown("/run/theirs", Some(1000), None).expect("given");
         let said = refused("/run/theirs").to_string();
-        assert_eq!(said, "/run/theirs: owned by uid 1000, not by root or a port mapper's user");
+        assert_eq!(said, "/run/theirs: owned by uid 1000, which is neither ours nor a port mapper's user");
         assert_eq!(std::fs::metadata("/run/theirs").expect("there").uid(), 1000);
 
         symlink("/run/lock", "/run/link").expect("linked");

@@ -1,6 +1,6 @@
 //! What is wrong with the configuration: where, what was written, and what may be written instead.
 
-use crate::logging::Escaped;
+use crate::logging::{Escaped, Printable};
 use rpcbind_core::access::PrefixError;
 use std::fmt;
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ impl fmt::Display for Fault {
             (Some(file), 0) => write!(f, "{}: ", file.display())?,
             (Some(file), line) => write!(f, "{} line {line}: ", file.display())?,
         }
-        let (key, value) = (Escaped(self.key.as_bytes()), Escaped(self.value.as_bytes()));
+        let (key, value) = (Escaped(self.key.as_bytes()), Printable(self.value.as_bytes()));
         match (self.key.is_empty(), self.value.is_empty()) {
             (true, true) => {}
             (true, false) => write!(f, "{value}: ")?,

@@ -26,6 +26,23 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// As [`Escaped`], but quotes and backslashes stay: for what stands at the end of a message or in a file of our own
+/// host's, where a reader is to find it again.
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &byte in self.0.iter().take(Escaped::LIMIT) {
+            match byte {
+                b' '..=b'~' => f.write_char(char::from(byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        if self.0.len() > Escaped::LIMIT { f.write_str("...") } else { Ok(()) }
+    }
+}
+
 /// The last guard before a sink: whatever is written through it comes out as one line of printable ASCII of at most
 /// `limit` bytes. It leaves quotes and backslashes alone, so that what [`Escaped`] made stays as it is.
 pub(super) struct OneLine<'a> {

@@ -9,7 +9,7 @@ mod sink;
 mod syslog;
 
 pub use connect::{ConnectLine, Declined};
-pub use escaped::Escaped;
+pub use escaped::{Escaped, Printable};
 pub use programs::ProgramNames;
 pub use rate::{Admission, LINES_PER_SECOND, RateLimit};
 pub use sink::{Destination, LINE_LIMIT, flush_in, install, redirect};

@@ -44,7 +44,7 @@ pub enum PrepareError {
         error: io::Error,
     },
     /// It belongs to somebody who is no port mapper.
-    #[error("{path}: owned by uid {uid}, not by root or a port mapper's user", path = .path.display())]
+    #[error("{path}: owned by uid {uid}, which is neither ours nor a port mapper's user", path = .path.display())]
     Owner {
         /// The directory.
         path: PathBuf,
