@@ -101,6 +101,26 @@ fn a_run_without_a_state_directory_says_that_it_keeps_nothing() {
 }
 
 #[test]
+fn rows_that_nobody_may_register_are_not_taken_over_and_a_few_are_named() {
+    testkit::require!("/sbin/rpcbind");
+    let home = Namespace::new().unwrap();
+    let daemon = Daemon::start(&home, &DaemonKind::debian()).unwrap();
+    let garbage = |number| Service { address: "gar\nbage".into(), ..service(number) };
+    let wrong: Vec<Service> = (0..20).map(garbage).collect();
+    register(&home, &wrong);
+    // NFS, by an ordinary user.
+    register(&home, &[Service { program: 100_003, uid: 1_000, ..service(20) }, service(21)]);
+    end(daemon);
+    let daemon = start(&home);
+    assert_eq!(registered(&home), [service(21)]);
+    let said = daemon.kill().unwrap().stderr;
+    assert_eq!(said.matches("is not restored: ").count(), 8, "{said}");
+    assert!(said.contains("tcp gar\\x0abage is not restored: no address of the netid's family"), "{said}");
+    assert!(said.contains("and 13 more"), "{said}");
+    assert!(said.contains("1 of 22 registrations"), "{said}");
+}
+
+#[test]
 fn rows_from_another_network_namespace_stay_its_own_across_kills_and_debians() {
     testkit::require!("/sbin/rpcbind");
     let (home, elsewhere) = (Namespace::new().unwrap(), Namespace::new().unwrap());
