@@ -135,7 +135,7 @@ impl Encode for AuthSys<'_> {
 pub enum AuthStatus {
     /// AUTH_BADCRED: the credential is malformed.
     BadCredential,
-    /// AUTH_REJECTEDCRED: this flavour or this session is not served.
+    /// AUTH_REJECTEDCRED: the flavour is not served, or its session is over.
     RejectedCredential,
     /// AUTH_BADVERF: the verifier is malformed.
     BadVerifier,

@@ -1,4 +1,4 @@
-//! The sandbox keeps what it promises, shown with Debian's rpcbind.
+//! The private machine of a test keeps what it promises, shown with Debian's rpcbind.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
