@@ -11,6 +11,7 @@ use oncrpc::Program;
 use oncrpc::bind::netid::NetidError;
 use oncrpc::bind::{Attributes, Family, Netids, Semantics};
 use rpcbind_core::access::{AccessList, AccessRule, Action, Prefix, ProcedureKind, ProcedureSet};
+use rpcbind_core::limiter::{Limits, Rate};
 use rpcbind_core::settings::{Caps, Grant, LivenessRules};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -166,8 +167,17 @@ impl Checker<'_, '_> {
             grants: written.grants.iter().filter_map(|grant| self.grant(grant)).collect(),
             access: self.access(&written.access, &written.dump_from),
             udp_full: written.udp_full.iter().filter_map(|full| self.udp_full(full)).collect(),
+            replies: self.replies(&written.limits),
             liveness: self.liveness(written),
         }
+    }
+
+    fn replies(&mut self, written: &written::Limits) -> Limits {
+        let replies = self.number(&key::REPLIES_PER_SECOND, &written.replies_per_second);
+        let replies_burst = self.number(&key::REPLIES_BURST, &written.replies_burst);
+        let errors = self.number(&key::ERRORS_PER_SECOND, &written.errors_per_second);
+        let errors_burst = self.number(&key::ERRORS_BURST, &written.errors_burst);
+        Limits { replies: Rate::new(replies, replies_burst), errors: Rate::new(errors, errors_burst) }
     }
 
     fn liveness(&mut self, written: &Written) -> LivenessRules {

@@ -1,99 +1,8 @@
 //! Every setting once: its key, type, default and limits, when a change takes effect, and what it does. What checks
 //! the file, the sample file and the manual rpcbind.toml(5) are made from this table.
 
-/// One key of the configuration file.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The key with the tables that it is in: `limits.rows`; `grant[].user` in each `[[grant]]`.
-    pub key: &'static str,
-    /// Its type, default and limits.
-    pub kind: Kind,
-    /// When a change takes effect.
-    pub applies: Applies,
-    /// The flag that does the same, if there is one.
-    pub flag: Option<&'static str>,
-    /// What it does.
-    pub about: &'static str,
-}
-
-/// The type of a setting, with its default and its limits.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `true` or `false`.
-    Switch {
-        /// The default.
-        default: bool,
-    },
-    /// A whole number.
-    Number {
-        /// The default.
-        default: i64,
-        /// The least.
-        min: i64,
-        /// The most.
-        max: i64,
-    },
-    /// A whole number without a default.
-    OptionalNumber {
-        /// The least.
-        min: i64,
-        /// The most.
-        max: i64,
-        /// An example.
-        example: &'static str,
-    },
-    /// Text.
-    Text {
-        /// The default.
-        default: &'static str,
-        /// The most bytes.
-        longest: usize,
-    },
-    /// One of several words.
-    Choice {
-        /// The default.
-        default: &'static str,
-        /// The words.
-        of: &'static [&'static str],
-    },
-    /// One of several words, in a table of an array; it must be there.
-    RequiredChoice {
-        /// The words.
-        of: &'static [&'static str],
-    },
-    /// A list. Without it there is no restriction, or nothing is added.
-    List {
-        /// What its elements are.
-        of: &'static str,
-        /// The most elements.
-        most: usize,
-        /// An example.
-        example: &'static str,
-    },
-    /// A value of a table of an array, which must be there.
-    Required {
-        /// What it is.
-        of: &'static str,
-        /// An example.
-        example: &'static str,
-    },
-    /// An array of tables.
-    Tables {
-        /// The most tables.
-        most: usize,
-    },
-}
-
-/// When a change of a setting takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applies {
-    /// At the next start: it opens or closes sockets, changes the user, or sizes what was made at start.
-    AtRestart,
-    /// At a reload (SIGHUP).
-    AtReload,
-}
-
-use Applies::{AtReload, AtRestart};
+use super::entry::Applies::{AtReload, AtRestart};
+pub use super::entry::{Applies, Entry, Kind};
 
 /// The most bytes of a path socket's path, and of an abstract name with its `@`: what `sun_path` holds.
 pub(super) const SOCKET_NAME_LONGEST: usize = 107;
@@ -257,6 +166,36 @@ entries! {
         flag: None,
         about: "Unix connections of one user other than root.",
     };
+    REPLIES_PER_SECOND = Entry {
+        key: "limits.replies-per-second",
+        kind: Kind::Number { default: 200, min: 1, max: 1_000_000 },
+        applies: AtReload,
+        flag: None,
+        about: "Replies a second over UDP to all callers of one IPv4 /24 or IPv6 /56 together; what comes beyond is \
+                not answered, and clients send again after seconds. Raise it for a cluster that calls from behind one \
+                NAT address. This host itself and TCP have no such limit.",
+    };
+    REPLIES_BURST = Entry {
+        key: "limits.replies-burst",
+        kind: Kind::Number { default: 1_000, min: 1, max: 1_000_000 },
+        applies: AtReload,
+        flag: None,
+        about: "Replies that such a prefix may have at once after a rest.",
+    };
+    ERRORS_PER_SECOND = Entry {
+        key: "limits.errors-per-second",
+        kind: Kind::Number { default: 5, min: 1, max: 1_000_000 },
+        applies: AtReload,
+        flag: None,
+        about: "Replies a second to such a prefix that are errors and refusals. They count as replies, too.",
+    };
+    ERRORS_BURST = Entry {
+        key: "limits.errors-burst",
+        kind: Kind::Number { default: 20, min: 1, max: 1_000_000 },
+        applies: AtReload,
+        flag: None,
+        about: "Errors and refusals that such a prefix may have at once after a rest.",
+    };
     NETID = Entry {
         key: "netid",
         kind: Kind::Tables { most: 64 },
@@ -386,12 +325,4 @@ entries! {
         flag: None,
         about: "The interface that their datagrams arrive on.",
     };
-}
-
-impl Entry {
-    /// The key inside of its table.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.key.rsplit('.').next().unwrap_or(self.key)
-    }
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod entries;
+mod entry;
 mod fault;
 mod manual;
 mod merge;

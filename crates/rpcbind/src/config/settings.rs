@@ -2,6 +2,7 @@
 
 use oncrpc::bind::Netids;
 use rpcbind_core::access::{AccessList, Prefix};
+use rpcbind_core::limiter::Limits;
 use rpcbind_core::settings::{Caps, Grant, LivenessRules};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub struct Reloadable {
     pub access: AccessList,
     /// Who gets whole replies over UDP.
     pub udp_full: Vec<UdpFull>,
+    /// How many replies over UDP a prefix of unverified sources gets.
+    pub replies: Limits,
     /// What is done about services that are not there any more.
     pub liveness: LivenessRules,
 }

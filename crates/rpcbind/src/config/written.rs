@@ -42,6 +42,10 @@ pub(super) struct Limits {
     pub(super) tcp_connections: Number,
     pub(super) unix_connections: Number,
     pub(super) unix_connections_per_user: Number,
+    pub(super) replies_per_second: Number,
+    pub(super) replies_burst: Number,
+    pub(super) errors_per_second: Number,
+    pub(super) errors_burst: Number,
 }
 
 /// One `[[netid]]`.
@@ -134,6 +138,10 @@ fn limits<'i>(root: &mut Section<'_, 'i>, source: &mut Source<'i>) -> Limits {
         tcp_connections: section.number(source, &key::TCP_CONNECTIONS),
         unix_connections: section.number(source, &key::UNIX_CONNECTIONS),
         unix_connections_per_user: section.number(source, &key::UNIX_CONNECTIONS_PER_USER),
+        replies_per_second: section.number(source, &key::REPLIES_PER_SECOND),
+        replies_burst: section.number(source, &key::REPLIES_BURST),
+        errors_per_second: section.number(source, &key::ERRORS_PER_SECOND),
+        errors_burst: section.number(source, &key::ERRORS_BURST),
     };
     section.finish(source);
     limits

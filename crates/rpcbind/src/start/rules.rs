@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::{error, info, warn};
-use rpcbind_core::limiter::Limits;
 use rpcbind_core::settings::{Policy, UdpFull};
 
 use super::StartError;
@@ -63,7 +62,7 @@ impl Rules {
             access: rules.access.clone(),
             udp_full: rules.udp_full.iter().filter_map(udp_full).collect(),
             nat: rules.nat,
-            limits: Some(Limits::default()),
+            limits: Some(rules.replies),
             liveness: rules.liveness,
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use oncrpc::Program;
 use oncrpc::bind::{Family, Semantics};
 use rpcbind_core::access::{Action, ProcedureKind};
+use rpcbind_core::limiter::{Limits, Rate};
 use rpcbind_core::settings::LivenessRules;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -35,6 +36,8 @@ fn an_empty_file_means_the_defaults() {
     assert!(settings.reloadable.nat && settings.reloadable.access.is_empty());
     let liveness = LivenessRules { judge_every: Duration::from_secs(30), expire_dead: None };
     assert_eq!(settings.reloadable.liveness, liveness);
+    let replies = Limits { replies: Rate::new(200, 1_000), errors: Rate::new(5, 20) };
+    assert_eq!(settings.reloadable.replies, replies);
     for text in ["\n", "\r\n\r\n", "# only a comment", "#\r\n"] {
         assert_eq!(right(text), settings, "{text:?}");
     }
@@ -47,7 +50,8 @@ fn every_key_reaches_its_setting() {
          allow-partial = true\nuser = 4_294_967_294\nstate-directory = '/var/lib/rpcbind'\nlog-connections = true\n\
          insecure = true\nstrict-hosts = true\nnat = 'off'\njudge-every-seconds = 5\n\
          expire-dead-seconds = 86_400\n[limits]\nrows = 4096\nrows-per-user = 10\n\
-         tcp-connections = 100\nunix-connections = 50\nunix-connections-per-user = 5\n",
+         tcp-connections = 100\nunix-connections = 50\nunix-connections-per-user = 5\n\
+         replies-per-second = 400\nreplies-burst = 2000\nerrors-per-second = 7\nerrors-burst = 30\n",
     );
     let expected = Settings {
         listen: ["192.0.2.1:1111", "127.0.0.1:1111", "[::1]:1111"]
@@ -71,6 +75,7 @@ fn every_key_reaches_its_setting() {
             insecure: true,
             strict_hosts: true,
             nat: false,
+            replies: Limits { replies: Rate::new(400, 2_000), errors: Rate::new(7, 30) },
             liveness: LivenessRules {
                 judge_every: Duration::from_secs(5),
                 expire_dead: Some(Duration::from_secs(86_400)),
