@@ -5,6 +5,7 @@ mod connect;
 mod escaped;
 mod programs;
 mod rate;
+mod refused;
 mod sink;
 mod syslog;
 
@@ -12,12 +13,17 @@ pub use connect::{ConnectLine, Declined};
 pub use escaped::{Escaped, Printable};
 pub use programs::ProgramNames;
 pub use rate::{Admission, LINES_PER_SECOND, RateLimit};
+pub use refused::RefusedLine;
 pub use sink::{Destination, LINE_LIMIT, flush_in, install, redirect};
 pub use syslog::Syslog;
 
 /// The target of the lines that `-l` writes, and of refusals by the access lists: they go to the facility `auth`.
 /// `log::info!(target: CONNECT, "{line}")` with a [`ConnectLine`].
 pub const CONNECT: &str = "connect";
+
+/// The target of lines about changes that were refused to callers of this host: `log::warn!(target: REFUSED, "{line}")`
+/// with a [`RefusedLine`].
+pub const REFUSED: &str = "refused";
 
 /// The target of lines that are never suppressed: what is said once, at start or at a reload.
 pub const START: &str = "start";

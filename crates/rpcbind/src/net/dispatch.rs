@@ -34,8 +34,8 @@ pub(crate) trait Journal {
 
 /// Who wants to know how messages ended: logs and metrics.
 pub(crate) trait Observer {
-    /// A message from `caller` ended.
-    fn handled(&mut self, caller: &Caller, why: &Why);
+    /// A message from `caller` ended; `facts` is what the kernel was asked about it.
+    fn handled(&mut self, caller: &Caller, facts: &Facts, why: &Why);
 }
 
 /// What has to leave for one message.
@@ -105,7 +105,7 @@ impl KernelFacts for NoFacts {
 pub(crate) struct NoObserver;
 
 impl Observer for NoObserver {
-    fn handled(&mut self, _: &Caller, _: &Why) {}
+    fn handled(&mut self, _: &Caller, _: &Facts, _: &Why) {}
 }
 
 impl Dispatch {
@@ -178,7 +178,7 @@ impl Dispatch {
                 self.kernel.answer(question, &mut facts);
                 continue;
             }
-            self.observer.handled(caller, &handled.why);
+            self.observer.handled(caller, &facts, &handled.why);
             return match handled.outcome {
                 Outcome::Reply { len } => Answer::Reply { len },
                 Outcome::Table { len, body } => Answer::Table { len, body },

@@ -1,12 +1,15 @@
-//! The log of calls over UDP and TCP: every one with `-l`, those that were refused always. In the C daemon's words.
+//! The log of calls over UDP and TCP: every one with `-l`, those that were refused always, in the C daemon's words.
+//! And of every change that was refused to a caller of this host.
 
 use std::sync::Arc;
 
-use log::info;
+use log::{info, warn};
+use oncrpc::bind;
 use rpcbind_core::caller::Caller;
+use rpcbind_core::facts::Facts;
 use rpcbind_core::outcome::{Reason, Why};
 
-use crate::logging::{CONNECT, ConnectLine, Declined, ProgramNames};
+use crate::logging::{CONNECT, ConnectLine, Declined, ProgramNames, REFUSED, RefusedLine};
 use crate::net::dispatch::Observer;
 
 /// Logs calls.
@@ -22,7 +25,13 @@ impl CallLog {
 }
 
 impl Observer for CallLog {
-    fn handled(&mut self, caller: &Caller, why: &Why) {
+    fn handled(&mut self, caller: &Caller, facts: &Facts, why: &Why) {
+        if let Reason::Refused(refusal) = why.reason {
+            let is_unset = why.procedure == Some(bind::UNSET);
+            let (program, names) = (why.program, &*self.names);
+            let line = RefusedLine { caller, facts, is_unset, program, refusal, names };
+            warn!(target: REFUSED, "{line}");
+        }
         let declined = match why.reason {
             Reason::NotLocal => Some(Declined::NotLocal),
             Reason::AccessDenied => Some(Declined::Unauthorized),
