@@ -6,6 +6,7 @@ mod calls;
 mod caps;
 mod credentials;
 mod host;
+mod limits;
 mod lists;
 mod liveness;
 mod lookups;
