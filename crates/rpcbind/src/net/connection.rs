@@ -157,9 +157,11 @@ impl Connection {
         self.busy.as_ref().and_then(|busy| busy.output.table())
     }
 
-    /// Whether replies wait for the peer to read them.
+    /// Whether replies wait for the peer to read them, or calls for a socket that takes replies again: one that is
+    /// nearly full took the last reply whole and is not writable all the same.
     pub(super) fn awaits_reading(&self) -> bool {
-        !self.held_back && self.busy.as_ref().is_some_and(|busy| !busy.output.is_empty())
+        let waits = |busy: &Busy| !busy.output.is_empty() || !busy.input.is_empty();
+        !self.held_back && self.busy.as_deref().is_some_and(waits)
     }
 
     /// Whether the rest of a record is waited for.

@@ -6,6 +6,8 @@ use rustix::net::sockopt;
 use std::net::SocketAddr;
 
 use super::super::harness::{Client, House, PLENTY, call, dump, null, record, row, set, xid};
+use super::super::connection::{Connection, TURN_OUTPUT};
+use super::super::poller::Interest;
 use super::accept::ACCEPT_MAX;
 use super::*;
 use crate::net::listen::Endpoint;
@@ -120,6 +122,23 @@ fn a_peer_that_does_not_read_is_not_read_and_then_closed() {
     house.pass(Duration::from_secs(2));
     assert_eq!((connections(&house), ended(&house, Ending::NotReading)), (0, 1));
     assert_at_rest(&house);
+}
+
+#[test]
+fn calls_left_behind_a_nearly_full_socket_that_took_every_reply_whole_wait_for_the_peers_reading() {
+    let mut house = House::new(PLENTY, 1_200);
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    socket2::SockRef::from(&ours).set_send_buffer_size(1 << 20).unwrap();
+    let calls: Vec<u8> = (0..20).flat_map(dump).collect();
+    std::io::Write::write_all(&mut theirs, &calls).unwrap();
+    let caller = Caller::Unix { uid: Some(0), namespace: Namespace(0) };
+    let mut connection = Connection::new(ours.into(), caller, Duration::ZERO);
+    let turn = connection.serve(true, &mut Scratch::new(), house.event_loop.dispatch()).unwrap();
+    // A whole turn's output is in the socket, which is not writable now: only reading makes it so.
+    assert!(turn.written >= TURN_OUTPUT && connection.input_bytes() > 0, "{turn:?}");
+    assert_eq!((connection.output_bytes(), connection.table()), (0, None));
+    assert_eq!(connection.interest(true), Interest { read: false, write: true });
+    assert!(connection.awaits_reading());
 }
 
 #[test]
