@@ -5,8 +5,8 @@ use oncrpc::bind;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
 
-use super::super::harness::{Client, House, PLENTY, call, dump, null, record, row, set, xid};
 use super::super::connection::{Connection, TURN_OUTPUT};
+use super::super::harness::{Client, House, PLENTY, call, dump, null, record, row, set, xid};
 use super::super::poller::Interest;
 use super::accept::ACCEPT_MAX;
 use super::*;
