@@ -87,6 +87,12 @@ impl Process {
         self.stderr.text()
     }
 
+    /// What it had written to standard error when it ended; waits a moment for what is still on its way.
+    pub(crate) fn last_words(&self) -> String {
+        self.stderr.drain();
+        self.stderr()
+    }
+
     /// Its exit status when it has ended.
     ///
     /// # Errors

@@ -198,7 +198,10 @@ impl Activated {
                 seen += 1;
             }
             self.inbox.next(&self.process).map_err(|error| {
-                io::Error::new(error.kind(), format!("{name}={value}: {error}: {:?}", self.process.stderr()))
+                io::Error::new(
+                    error.kind(),
+                    format!("{name}={value}: {error}: {:?}", self.process.last_words()),
+                )
             })?;
         }
     }
