@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -110,12 +111,37 @@ impl Notifier {
         self.send_with("WATCHDOG=1", &[], SendFlags::DONTWAIT)
     }
 
+    /// Waits until the manager has done what it was told before, for at most this long; answers whether it has. One
+    /// that does not know the question (systemd before 246) answers all the same, by closing what came with it.
+    ///
+    /// # Errors
+    /// As [`Notifier::send`].
+    pub fn barrier(&self, longest: Duration) -> io::Result<bool> {
+        if self.socket.is_none() {
+            return Ok(true);
+        }
+        let (near, far) = io::pipe()?;
+        self.send("BARRIER=1", &[far.as_fd()])?;
+        drop(far);
+        let longest = Timespec::try_from(longest).map_err(io::Error::other)?;
+        // The end of the other end is reported without being asked for.
+        Ok(poll(&mut [PollFd::new(&near, PollFlags::empty())], Some(&longest))? > 0)
+    }
+
     /// Sends fields, one `NAME=value` a line, with copies of descriptors (at most 253). Waits a second at most.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::WouldBlock`] when the manager's queue stays full.
     pub fn send(&self, fields: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         self.send_with(fields, descriptors, SendFlags::empty())
+    }
+
+    /// The same without waiting, for what can be sent again.
+    ///
+    /// # Errors
+    /// As [`Notifier::status`].
+    pub fn send_now(&self, fields: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_with(fields, descriptors, SendFlags::DONTWAIT)
     }
 
     fn send_with(&self, fields: &str, descriptors: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<()> {

@@ -27,12 +27,21 @@ pub(crate) enum PassedError {
     NotOpen(RawFd),
 }
 
-/// Takes the descriptors that were passed to this process (`LISTEN_PID`, `LISTEN_FDS`), once; none when they are
-/// for another process, and none the second time.
+/// A descriptor that was passed to this process.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    /// The descriptor.
+    pub(crate) descriptor: OwnedFd,
+    /// Its name, when it has one.
+    pub(crate) name: Option<String>,
+}
+
+/// Takes the descriptors that were passed to this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`), once; none
+/// when they are for another process, and none the second time.
 ///
 /// # Errors
 /// [`PassedError`]: then none is taken, and the process should end.
-pub(crate) fn passed() -> Result<Vec<OwnedFd>, PassedError> {
+pub(crate) fn passed() -> Result<Vec<Passed>, PassedError> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let ours = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string());
     if !ours || TAKEN.swap(true, Ordering::Relaxed) {
@@ -46,7 +55,10 @@ pub(crate) fn passed() -> Result<Vec<OwnedFd>, PassedError> {
     }
     // SAFETY: they are open, they were passed to this process to own, and the flag above makes this the one time
     // that they are taken. Nothing else in the process knows their numbers.
-    Ok(numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
+    let descriptors = numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names = names.split(':').map(|name| Some(name.to_owned())).chain(std::iter::repeat(None));
+    Ok(descriptors.zip(names).map(|(descriptor, name)| Passed { descriptor, name }).collect())
 }
 
 fn numbers(count: &str) -> Result<std::ops::Range<RawFd>, PassedError> {

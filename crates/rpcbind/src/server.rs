@@ -19,6 +19,7 @@ use rpcbind_core::caller::Namespace;
 use rpcbind_core::settings::{Caps, Policy};
 use rpcbind_core::{Service, Settings};
 
+use crate::kept::Store;
 use crate::net::dispatch::{Dispatch, Journal, NoJournal, NoObserver, Observer};
 pub use crate::net::event_loop::LoopError;
 use crate::net::event_loop::{EventLoop, Timed, Watched};
@@ -246,6 +247,12 @@ impl Server {
         result
     }
 
+    /// Stores root's unix connections with the service manager, and serves those that an earlier run has stored.
+    /// Answers how many of these were dead.
+    pub(crate) fn keep_connections(&mut self, store: Store, room: usize, sockets: Vec<OwnedFd>) -> usize {
+        self.event_loop.keep_connections(store, room, sockets)
+    }
+
     /// Keeps the table, as it is and as it changes, in a journal.
     pub(crate) fn begin_to_keep(&mut self, journal: Box<dyn Journal + Send>) {
         self.event_loop.dispatch().begin_to_keep(journal);
@@ -253,6 +260,7 @@ impl Server {
 
     /// Leaves the table to whoever comes next, after [`Server::run`].
     pub(crate) fn finish(&mut self) {
+        self.event_loop.leave_connections();
         self.event_loop.dispatch().finish();
     }
 

@@ -10,6 +10,7 @@ mod rows;
 mod rules;
 mod running;
 mod sockets;
+mod storing;
 mod watch;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use log::{error, info, warn};
 use crate::args::Args;
 use crate::config::{self, Faults, Settings};
 use crate::hosts::Unreadable;
+use crate::kept::Kept;
 use crate::lock::{self, Lock, LockError};
 use crate::logging::{self, Destination, ProgramNames, START};
 use crate::net::dispatch::NoJournal;
@@ -35,6 +37,7 @@ use crate::state::durable::status_line;
 use crate::state::prepare::{self, PrepareError, Prepared};
 use rules::Rules;
 use sockets::SocketsError;
+use storing::Storing;
 
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +111,7 @@ fn start(args: &Args) -> Result<u8, StartError> {
     if let Some(to) = &args.export {
         return by_hand::export(&settings, to).map(|()| 0);
     }
-    let passed = process::passed()?;
+    let mut kept = Kept::sort(process::passed()?);
     let starting = if settings.foreground {
         None
     } else {
@@ -123,8 +126,10 @@ fn start(args: &Args) -> Result<u8, StartError> {
     }
     let limit = process::raise_descriptor_limit();
     let adopted = if args.adopt { adopt::adopt(&settings)? } else { None };
-    let sockets = sockets::gather(&settings, passed)?;
-    let result = serve(args, settings, &names, sockets, adopted, limit, starting);
+    let notifier = notifier();
+    let sockets = sockets::gather(&settings, &mut kept, &notifier)?;
+    let found = Found { sockets, storing: Storing::new(kept, &notifier), adopted };
+    let result = serve(args, settings, (&names, &notifier), found, limit, starting);
     if let Err(StartError::Loop(error)) = &result
         && args.abort
         && args.debug > 0
@@ -135,21 +140,28 @@ fn start(args: &Args) -> Result<u8, StartError> {
     result
 }
 
+/// What there is before anything is served.
+struct Found {
+    sockets: Vec<Socket>,
+    storing: Storing,
+    adopted: Option<Adopted>,
+}
+
 /// Everything after the sockets are open. Dropping out of it closes them.
 fn serve(
     args: &Args,
     settings: Settings,
-    names: &Arc<ProgramNames>,
-    sockets: Vec<Socket>,
-    adopted: Option<Adopted>,
+    (names, notifier): (&Arc<ProgramNames>, &Arc<Notifier>),
+    found: Found,
     limit: u64,
     starting: Option<Starting>,
 ) -> Result<u8, StartError> {
+    let Found { mut sockets, mut storing, adopted } = found;
     let system = |step| move |error| StartError::System(step, error);
     let _lock = take_lock(&sockets)?;
     let user = if is_root() { Some(User::find(settings.daemon_user, settings.user)?) } else { None };
     let directory = state_directory(&settings, user.as_ref())?;
-    let notifier = notifier();
+    storing.listeners(&mut sockets);
     let rules = Rules::load(args.clone(), settings.clone(), names.clone())?;
     let signals = Signals::take().map_err(system("take over the signals"))?;
     let files = watch::Files::new(&rules);
@@ -171,9 +183,13 @@ fn serve(
         server.watch(Box::new(files.reloading(rules))).map_err(system("watch the hosts files"))?;
     }
     server.time(Box::new(watch::Suppressed));
+    if let Some(interval) = storing::watchdog() {
+        server.time(Box::new(watch::SignsOfLife::new(notifier.clone(), interval)));
+    }
     privilege::drop_to(user.as_ref())?;
 
-    rows::begin(directory, adopted, &mut server, &notifier);
+    rows::begin(directory, adopted, &mut server, notifier);
+    storing.connections(&mut server);
     let name = user.as_ref().map_or_else(own_name, |user| user.name.clone());
     info!(target: START, "ready: {}; running as {name}", endpoints.join(", "));
     if let Err(error) = notifier.ready(&status_line(server.service())) {

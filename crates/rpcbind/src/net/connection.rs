@@ -136,8 +136,7 @@ impl Connection {
         &self.caller
     }
 
-    /// Whether it holds buffers.
-    #[cfg(test)]
+    /// Whether it holds buffers: it is in the middle of something.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.is_some()
     }

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rpcbind_core::caller::Caller;
@@ -16,6 +16,7 @@ use super::os::{BATCH, Batch};
 use super::places::NOT_A_CONNECTION;
 use super::poller::{Interest, Poller, Ready, Token};
 use super::streams::{AcceptError, Accepted, Streams};
+use crate::kept::Store;
 
 /// Batches of datagrams received from one socket in one turn.
 const BATCHES_MAX: usize = 4;
@@ -177,6 +178,18 @@ impl EventLoop {
     /// All connections.
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Stores root's unix connections with the service manager from now on, and serves those that an earlier run has
+    /// stored. Answers how many of these were dead.
+    pub(crate) fn keep_connections(&mut self, store: Store, room: usize, sockets: Vec<OwnedFd>) -> usize {
+        self.streams.store(store, room);
+        self.streams.take_back(sockets, &self.poller, &mut self.dispatch)
+    }
+
+    /// Stores what is to be stored before the end.
+    pub(crate) fn leave_connections(&mut self) {
+        self.streams.keep_all();
     }
 
     /// What was counted about datagrams.

@@ -41,7 +41,7 @@ pub(crate) struct Socket {
     pub(crate) endpoint: Endpoint,
     /// An IPv6 socket that takes IPv4 too. Only inherited ones are.
     pub(crate) dual_stack: bool,
-    /// It was passed by whoever started us.
+    /// It was passed by whoever started us, or is stored there: it outlives this run.
     pub(crate) inherited: bool,
 }
 

@@ -38,11 +38,12 @@ pub(super) struct Entry {
     pub(super) record_since: Duration,
     /// When it last read something of what waits for it.
     pub(super) reading_since: Duration,
+    /// The service manager holds it, too.
+    pub(super) is_stored: bool,
 }
 
 impl Places {
     /// How many connections there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.places.len().saturating_sub(self.free.len())
     }
@@ -57,6 +58,7 @@ impl Places {
             output_bytes: 0,
             record_since: now,
             reading_since: now,
+            is_stored: false,
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, entry: None });

@@ -27,9 +27,11 @@ const OUTPUT_MAX: usize = 16 * 1024 * 1024;
 const EXPIRE_MAX: usize = 256;
 
 mod accept;
+mod keeping;
 
 pub use accept::AcceptError;
 pub(crate) use accept::Accepted;
+use keeping::Keeping;
 
 /// Every connection, and the order in which their time will be over.
 pub(crate) struct Streams {
@@ -53,6 +55,7 @@ pub(crate) struct Streams {
     endings: [u64; Ending::ALL.len()],
     refused: u64,
     home: Namespace,
+    keeping: Keeping,
 }
 
 impl Streams {
@@ -75,6 +78,7 @@ impl Streams {
             endings: [0; Ending::ALL.len()],
             refused: 0,
             home,
+            keeping: Keeping::default(),
         }
     }
 
@@ -121,14 +125,16 @@ impl Streams {
         }
     }
 
-    /// When the next connection's time is over, if nothing happens before.
+    /// When the next connection's time is over, or it is to be stored, if nothing happens before.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.first_over().map(|(deadline, ..)| deadline)
+        let over = self.first_over().map(|(deadline, ..)| deadline);
+        over.into_iter().chain(self.keeping.next_deadline()).min()
     }
 
     /// Closes the connections whose time is over; some of them, when there are very many: then the next deadline is
     /// past.
     pub(crate) fn expire(&mut self, poller: &Poller, dispatch: &mut Dispatch) {
+        self.keep_due(dispatch.now());
         for _ in 0..EXPIRE_MAX {
             let Some((deadline, index, ending)) = self.first_over() else { return };
             if deadline > dispatch.now() {
@@ -307,6 +313,7 @@ impl Streams {
         if let Some(count) = self.endings.get_mut(ending as usize) {
             *count = count.saturating_add(1);
         }
+        self.keeping.let_go(&entry);
         let had_table = entry.connection.table().is_some();
         drop(entry);
         if had_table {

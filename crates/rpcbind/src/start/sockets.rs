@@ -1,15 +1,16 @@
 //! Which sockets the daemon has: those that were passed to it as they are, and those that it opens besides.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 
 use log::{error, info, warn};
 
 use super::{StartError, is_root};
 use crate::config::{Listen, Settings};
+use crate::kept::Kept;
 use crate::logging::START;
 use crate::net::inherit;
 use crate::net::listen::{self, Endpoint, OpenError, Socket};
+use crate::notify::Notifier;
 
 /// How often a port is looked for that is free for all sockets, when any will do.
 const TRIES: usize = 16;
@@ -41,9 +42,15 @@ struct Wanted {
     may_be_denied: bool,
 }
 
-/// Takes the sockets that were passed and opens the others that there should be.
-pub(super) fn gather(settings: &Settings, passed: Vec<OwnedFd>) -> Result<Vec<Socket>, StartError> {
-    let mut sockets = passed.into_iter().map(inherit::recognise).collect::<Result<Vec<_>, _>>()?;
+/// Takes the sockets that were passed and opens the others that there should be, unless an earlier run has: what that
+/// has stored and nobody wants any more is closed.
+pub(super) fn gather(
+    settings: &Settings,
+    kept: &mut Kept,
+    notifier: &Notifier,
+) -> Result<Vec<Socket>, StartError> {
+    let inherited = std::mem::take(&mut kept.inherited);
+    let mut sockets = inherited.into_iter().map(inherit::recognise).collect::<Result<Vec<_>, _>>()?;
     for socket in &sockets {
         info!(target: START, "inherited {}", socket.endpoint);
     }
@@ -51,10 +58,16 @@ pub(super) fn gather(settings: &Settings, passed: Vec<OwnedFd>) -> Result<Vec<So
         warn!(target: START, "sockets were inherited: -h and listen do not apply to them");
     }
     let wanted = wanted(settings, &sockets);
+    let addresses: Vec<&Endpoint> = wanted.iter().map(|one| &one.endpoint).collect();
+    match kept.clear(&addresses, notifier) {
+        Ok(0) => {}
+        Ok(useless) => info!(target: START, "{useless} stored descriptors are of no use and closed"),
+        Err(error) => warn!(target: START, "stored descriptors cannot be taken out: {error}"),
+    }
     sockets.extend(if settings.port == 0 {
-        open_at_one_port(&wanted, settings)?
+        open_at_one_port(&wanted, settings, kept)?
     } else {
-        open_all(&wanted, settings)?
+        open_all(&wanted, settings, kept)?
     });
     if sockets.is_empty() { Err(SocketsError::None.into()) } else { Ok(sockets) }
 }
@@ -95,10 +108,14 @@ fn covers(socket: &Socket, wanted: &Endpoint) -> bool {
     }
 }
 
-fn open_all(wanted: &[Wanted], settings: &Settings) -> Result<Vec<Socket>, SocketsError> {
+fn open_all(wanted: &[Wanted], settings: &Settings, kept: &mut Kept) -> Result<Vec<Socket>, SocketsError> {
     let mut sockets = Vec::new();
     for one in wanted {
-        match listen::open(one.endpoint.clone()) {
+        let opened = match kept.take(&one.endpoint) {
+            Some(socket) => Ok(socket),
+            None => listen::open(one.endpoint.clone()),
+        };
+        match opened {
             Ok(socket) => sockets.push(socket),
             Err(error) if is_bearable(&error, one) => info!(target: START, "{error}; going on without it"),
             Err(error) if settings.allow_partial => error!(target: START, "{error}; going on without it"),
@@ -127,15 +144,19 @@ fn explained(error: OpenError) -> SocketsError {
 }
 
 /// Opens all inet sockets at one port, whichever is free for all of them.
-fn open_at_one_port(wanted: &[Wanted], settings: &Settings) -> Result<Vec<Socket>, SocketsError> {
-    let mut result = open_with_port_of_first(wanted, settings);
+fn open_at_one_port(
+    wanted: &[Wanted],
+    settings: &Settings,
+    kept: &mut Kept,
+) -> Result<Vec<Socket>, SocketsError> {
+    let mut result = open_with_port_of_first(wanted, settings, kept);
     for _ in 0..TRIES {
         match result {
             Err(SocketsError::Open(OpenError::Taken {
                 endpoint: Endpoint::Udp(_) | Endpoint::Tcp(_),
                 ..
             })) => {
-                result = open_with_port_of_first(wanted, settings);
+                result = open_with_port_of_first(wanted, settings, kept);
             }
             result => return result,
         }
@@ -143,9 +164,13 @@ fn open_at_one_port(wanted: &[Wanted], settings: &Settings) -> Result<Vec<Socket
     result
 }
 
-fn open_with_port_of_first(wanted: &[Wanted], settings: &Settings) -> Result<Vec<Socket>, SocketsError> {
+fn open_with_port_of_first(
+    wanted: &[Wanted],
+    settings: &Settings,
+    kept: &mut Kept,
+) -> Result<Vec<Socket>, SocketsError> {
     let Some((first, rest)) = wanted.split_first() else { return Ok(Vec::new()) };
-    let mut sockets = open_all(std::slice::from_ref(first), settings)?;
+    let mut sockets = open_all(std::slice::from_ref(first), settings, kept)?;
     let port = match sockets.first().map(|socket| &socket.endpoint) {
         Some(Endpoint::Udp(address) | Endpoint::Tcp(address)) => address.port(),
         _ => 0,
@@ -162,6 +187,6 @@ fn open_with_port_of_first(wanted: &[Wanted], settings: &Settings) -> Result<Vec
             Wanted { endpoint, ..*one }
         })
         .collect();
-    sockets.extend(open_all(&rest, settings)?);
+    sockets.extend(open_all(&rest, settings, kept)?);
     Ok(sockets)
 }

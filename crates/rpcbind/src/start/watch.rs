@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::warn;
 use rustix::fs::inotify;
@@ -158,5 +158,30 @@ impl Timed for Suppressed {
 
     fn on_time(&mut self, _: &mut Dispatch) {
         log::logger().flush();
+    }
+}
+
+/// Gives the service manager signs of life, one at each interval, as long as the loop turns.
+pub(super) struct SignsOfLife {
+    notifier: Arc<Notifier>,
+    interval: Duration,
+    last: Option<Instant>,
+}
+
+impl SignsOfLife {
+    pub(super) fn new(notifier: Arc<Notifier>, interval: Duration) -> Self {
+        Self { notifier, interval, last: None }
+    }
+}
+
+impl Timed for SignsOfLife {
+    fn due_in(&self) -> Option<Duration> {
+        Some(self.last.map_or(Duration::ZERO, |last| self.interval.saturating_sub(last.elapsed())))
+    }
+
+    fn on_time(&mut self, _: &mut Dispatch) {
+        // A manager whose queue is full has an older sign to read.
+        let _ = self.notifier.watchdog();
+        self.last = Some(Instant::now());
     }
 }

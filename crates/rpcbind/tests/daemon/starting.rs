@@ -165,8 +165,8 @@ fn without_root_the_ways_out_are_named_and_work() {
 fn a_missing_address_family_is_gone_on_without() {
     testkit::require!("/usr/bin/strace", "/usr/sbin/rpcinfo");
     let home = Namespace::new().unwrap();
-    // The third and the fourth socket are the IPv6 ones.
-    let inject = "inject=socket:error=EAFNOSUPPORT:when=3..4";
+    // The first socket is for the service manager; the fourth and the fifth are the IPv6 ones.
+    let inject = "inject=socket:error=EAFNOSUPPORT:when=4..5";
     let kind = DaemonKind { program: "/usr/bin/strace".into(), ..ours() };
     let daemon =
         Daemon::start(&home, &kind.arguments(["-o", "/dev/null", "-e", inject, RPCBIND, "-f"])).unwrap();

@@ -88,6 +88,18 @@ impl Streams {
             self.refused = self.refused.saturating_add(1);
             return;
         };
+        self.admit(socket, caller, false, poller, dispatch);
+    }
+
+    /// Gives a connection its place, if its caller may have one, and serves it.
+    pub(super) fn admit(
+        &mut self,
+        socket: OwnedFd,
+        caller: Caller,
+        is_stored: bool,
+        poller: &Poller,
+        dispatch: &mut Dispatch,
+    ) {
         let admission = match &caller {
             Caller::Unix { uid, .. } => self.shares.admit_unix(*uid),
             Caller::Connection { from, .. } => self.shares.admit_tcp(Prefix::of(*from)),
@@ -108,6 +120,13 @@ impl Streams {
             }
         };
         let index = self.places.insert(Connection::new(socket, caller, dispatch.now()), share);
+        let token = self.places.token(index);
+        if let Some(entry) = self.places.get_mut(index) {
+            entry.is_stored = is_stored;
+            if !is_stored {
+                self.keeping.note(entry.connection.caller(), token, dispatch.now());
+            }
+        }
         self.shares.enter(share, index);
         self.was_active(index, share);
         self.turn(index, true, poller, dispatch);

@@ -1,0 +1,81 @@
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use super::*;
+
+fn passed(name: &str, descriptor: impl Into<OwnedFd>) -> Passed {
+    Passed { descriptor: descriptor.into(), name: Some(name.into()) }
+}
+
+#[test]
+fn what_is_stored_is_told_from_what_a_unit_passes_and_only_the_kernels_facts_about_it_count() {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let endpoint = Endpoint::Udp(udp.local_addr().unwrap());
+    let dual_stack = TcpListener::bind("[::]:0").unwrap();
+    let (mine, _other) = UnixStream::pair().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let mut kept = Kept::sort(vec![
+        passed("rpcbind.socket", TcpListener::bind("127.0.0.1:0").unwrap()),
+        Passed { descriptor: TcpListener::bind("127.0.0.1:0").unwrap().into(), name: None },
+        passed("kept-listener-x", udp),
+        passed("kept-listener-y", dual_stack),
+        passed("kept-connection-1", mine),
+        passed("kept-connection-2", listener),
+        passed("kept-connection-3", file),
+        passed("kept-memory", std::fs::File::open("/dev/null").unwrap()),
+    ]);
+    assert_eq!((kept.inherited.len(), kept.listeners.len()), (2, 1));
+    // The pair's peer is this process.
+    let is_root = rustix::process::geteuid().is_root();
+    assert_eq!(kept.connections.len(), usize::from(is_root));
+    let useless = kept.useless.join(" ");
+    assert!(useless.contains("kept-listener-y") && useless.ends_with("2 kept-connection-3 kept-memory"));
+    let other = Endpoint::Tcp("127.0.0.1:1".parse().unwrap());
+    assert!(kept.take(&other).is_none());
+    let count = kept.useless.len();
+    assert_eq!(kept.clear(&[&endpoint], &Notifier::default()).unwrap(), count);
+    assert_eq!(kept.clear(&[&endpoint], &Notifier::default()).unwrap(), 0);
+    assert!(kept.take(&endpoint).is_some_and(|socket| socket.inherited));
+    assert!(kept.take(&endpoint).is_none());
+}
+
+#[test]
+fn a_stored_path_socket_whose_file_is_gone_is_not_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let stored = || passed("kept-listener-path", UnixListener::bind(&path).unwrap());
+    let endpoint = Endpoint::Path(path.clone());
+    assert!(Kept::sort(vec![stored()]).take(&endpoint).is_some());
+    std::fs::remove_file(&path).unwrap();
+    let mut kept = Kept::sort(vec![stored()]);
+    std::fs::remove_file(&path).unwrap();
+    assert!(kept.take(&endpoint).is_none());
+    assert_eq!(kept.useless, ["kept-listener-path"]);
+}
+
+#[test]
+fn names_hold_nothing_that_separates_names() {
+    let names = [
+        Endpoint::Udp("0.0.0.0:111".parse().unwrap()),
+        Endpoint::Tcp("[::]:111".parse().unwrap()),
+        Endpoint::Path("/run/rpcbind.sock".into()),
+    ]
+    .map(|endpoint| listener_name(&endpoint));
+    let expected = [
+        "kept-listener-udp_0.0.0.0_111",
+        "kept-listener-tcp_[__]_111",
+        "kept-listener-unix_/run/rpcbind.sock",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn without_an_offer_nothing_is_stored() {
+    let notifier = Arc::new(Notifier::default());
+    for none in [None, Some("0"), Some(""), Some("many")] {
+        assert!(Store::offered(none, &notifier).is_none(), "{none:?}");
+    }
+    assert_eq!(Store::offered(Some("9"), &notifier).map(|store| store.max), Some(9));
+}

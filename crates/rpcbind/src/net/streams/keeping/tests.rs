@@ -1,0 +1,124 @@
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::Arc;
+
+use rpcbind_core::caller::Namespace;
+
+use super::super::super::harness::{House, PLENTY, null};
+use super::*;
+use crate::notify::Notifier;
+
+/// A house whose connections are stored with a manager, of whose messages the descriptors are closed.
+fn house(room: usize) -> (House, UnixDatagram, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let notifier = Arc::new(Notifier::open(Some(path.as_os_str())).unwrap());
+    let store = Store::offered(Some("99"), &notifier).unwrap();
+    let mut house = House::new(PLENTY, 0);
+    assert_eq!(house.event_loop.keep_connections(store, room, Vec::new()), 0);
+    (house, manager, directory)
+}
+
+/// What the manager has been told, a word for each message.
+fn told(manager: &UnixDatagram) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut message = [0; 100];
+    while let Ok(length) = manager.recv(&mut message) {
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        told.push(text.split('=').next().unwrap().to_owned());
+    }
+    told
+}
+
+#[test]
+fn roots_connections_are_stored_when_they_stay_and_taken_out_when_they_end() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: the connections are not root's");
+        return;
+    }
+    let (mut house, manager, _directory) = house(1);
+    let mut gone = house.unix();
+    gone.send(&null(1));
+    house.reply(&mut gone);
+    drop(gone);
+    let (mut stays, _too_many) = (house.unix(), house.unix());
+    house.until("three", |house| (house.event_loop.streams().len() == 2).then_some(()));
+    assert_eq!(told(&manager), [""; 0]);
+    house.pass(OPEN_FOR);
+    assert_eq!(told(&manager), ["FDSTORE"]);
+    // No record is as long as that: the connection ends for the peer, whoever else holds it.
+    stays.send(&[0xff; 8]);
+    house.end_of(&mut stays);
+    assert_eq!(told(&manager), ["FDSTOREREMOVE"]);
+}
+
+#[test]
+fn others_connections_are_not_stored() {
+    let (house, ..) = house(9);
+    let mut keeping = Keeping { store: None, room: 9, waiting: VecDeque::new() };
+    let caller = |uid| Caller::Unix { uid, namespace: Namespace(0) };
+    keeping.note(&caller(Some(0)), Token(1), Duration::ZERO);
+    assert_eq!(keeping.next_deadline(), None, "there is no store");
+    keeping.store = house.event_loop.streams().keeping.store.clone();
+    keeping.note(&caller(Some(1_000)), Token(1), Duration::ZERO);
+    keeping.note(&caller(None), Token(1), Duration::ZERO);
+    assert_eq!(keeping.next_deadline(), None);
+    keeping.note(&caller(Some(0)), Token(1), Duration::ZERO);
+    assert_eq!(keeping.next_deadline(), Some(OPEN_FOR));
+}
+
+#[test]
+fn a_full_queue_of_the_managers_is_tried_again() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: the connections are not root's");
+        return;
+    }
+    let (mut house, manager, directory) = house(9);
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    filler.connect(directory.path().join("manager")).unwrap();
+    while filler.send(b"full").is_ok() {}
+    let _client = house.unix();
+    house.until("it is there", |house| (house.event_loop.streams().len() == 1).then_some(()));
+    house.pass(OPEN_FOR);
+    assert!(told(&manager).iter().all(|word| word == "full"));
+    house.pass(OPEN_FOR);
+    assert_eq!(told(&manager), ["FDSTORE"]);
+}
+
+#[test]
+fn what_comes_back_is_served_and_what_is_dead_is_counted() {
+    let (mut house, _manager, _directory) = house(9);
+    let store = house.event_loop.streams().keeping.store.clone().unwrap();
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let (dead, _) = UnixStream::pair().unwrap();
+    far.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    far.write_all(&null(7)).unwrap();
+    let sockets = [near, dead].map(|socket| {
+        socket.set_nonblocking(true).unwrap();
+        OwnedFd::from(socket)
+    });
+    assert_eq!(house.event_loop.keep_connections(store, 9, sockets.into()), 1);
+    let mut reply = [0; 28];
+    std::io::Read::read_exact(&mut far, &mut reply).unwrap();
+    assert_eq!(reply[4..8], [0, 0, 0, 7]);
+}
+
+#[test]
+fn at_the_end_what_is_in_the_middle_of_something_is_closed_and_the_rest_is_stored() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: the connections are not root's");
+        return;
+    }
+    let (mut house, manager, _directory) = house(9);
+    let (mut half, _whole) = (house.unix(), house.unix());
+    house.until("two", |house| (house.event_loop.streams().len() == 2).then_some(()));
+    half.send(&null(1)[..20]);
+    house.until("half a record", |house| (house.event_loop.streams().input_bytes > 0).then_some(()));
+    house.event_loop.leave_connections();
+    house.end_of(&mut half);
+    assert_eq!(told(&manager), ["FDSTORE", "FDSTORE", "FDSTOREREMOVE"]);
+}
