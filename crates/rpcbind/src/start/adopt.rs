@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use super::StartError;
 use super::running::Running;
@@ -45,15 +45,19 @@ pub(super) fn adopt(settings: &Settings) -> Result<Option<Adopted>, StartError> 
     );
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
-        if !running.ends_within(BETWEEN)
-            && let Ok(now) = running.dump()
-        {
+        let has_ended = running.ends_within(BETWEEN);
+        if !has_ended && let Ok(now) = running.dump() {
+            if now != rows {
+                debug!(target: START, "{} registrations to adopt now", now.len());
+            }
             rows = now;
             continue;
         }
         match Running::connect(path).map_err(failed)? {
             Some(again) => running = again,
-            None => return Ok(Some(Adopted { rows, files })),
+            None if has_ended || !running.is_watched() => return Ok(Some(Adopted { rows, files })),
+            // It is about to end.
+            None => {}
         }
     }
     let holder = &running.holder;

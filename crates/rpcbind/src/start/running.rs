@@ -2,7 +2,8 @@
 //! section 2.2.1). It must never be asked to change anything.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use oncrpc::record::{RecordReader, mark};
 use oncrpc::xdr::{Encode, Writer};
 use oncrpc::{Answer, Call, Reply, Xid, bind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::net::holder::Holder;
+use crate::net::holder::{Holder, Table};
 use crate::warmstart::{self, WarmRow};
 
 /// How long one answer may take.
@@ -29,6 +31,8 @@ pub(super) struct Running {
     stream: UnixStream,
     /// The process that listens.
     pub(super) holder: Holder,
+    /// Readable when that process has ended; `None` where it cannot be watched or serves for others.
+    process: Option<OwnedFd>,
     xid: u32,
 }
 
@@ -47,8 +51,14 @@ impl Running {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let pid = getsockopt(&stream, PeerCredentials)?.pid();
-        let holder = Holder::of_process(u32::try_from(pid).unwrap_or(0));
-        Ok(Some(Self { stream, holder, xid: 0 }))
+        let mut holder = Holder::of_process(u32::try_from(pid).unwrap_or(0));
+        if holder.name.is_none() {
+            // Whoever began to listen went to the background and left it to its child.
+            let port = SocketAddr::from((Ipv4Addr::UNSPECIFIED, bind::PORT));
+            holder = Holder::of_address(Table::Udp, port).unwrap_or(holder);
+        }
+        let process = Some(&holder).filter(|holder| !holder.is_service_manager()).and_then(watch);
+        Ok(Some(Self { stream, holder, process, xid: 0 }))
     }
 
     /// Its table, its own rows left out.
@@ -80,13 +90,25 @@ impl Running {
         }
     }
 
-    /// Waits until it closes the connection, as it does at its end, for at most this long; whether it did.
+    /// Waits for its end for at most this long; whether it came. All that it held is free then: a connection is
+    /// closed earlier than that, so that it is only watched where the process cannot be.
     pub(super) fn ends_within(&self, time: Duration) -> bool {
-        let mut watched = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+        let watched = self.process.as_ref().map_or(self.stream.as_fd(), AsFd::as_fd);
+        let mut watched = [PollFd::from_borrowed_fd(watched, PollFlags::IN)];
         let timeout = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
         // It is silent unless asked, so that whatever comes is the end.
         poll(&mut watched, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
+
+    /// Whether its end is that of its process, not only of the connection.
+    pub(super) fn is_watched(&self) -> bool {
+        self.process.is_some()
+    }
+}
+
+fn watch(holder: &Holder) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(holder.pid?).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 fn rows(record: &[u8], xid: u32) -> io::Result<Vec<WarmRow>> {

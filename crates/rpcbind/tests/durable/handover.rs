@@ -3,7 +3,7 @@
 use testkit::{Daemon, DaemonKind, Namespace, wait};
 
 use crate::registrar::{Registrar, Service, register, registered, service, services, shown};
-use crate::{ours, start};
+use crate::{inner_pid, ours, start};
 
 fn end(daemon: Daemon) {
     let stopped = daemon.stop().unwrap();
@@ -212,19 +212,15 @@ fn a_directory_without_files_is_not_imported_and_one_that_is_not_there_not_writt
 
 /// Starts ours with `--adopt` beside another daemon, ends that one when ours says so, and answers ours when ready.
 fn adopt(home: &Namespace, other: Daemon, count: usize, kill: bool) -> Daemon {
-    let other = std::sync::Mutex::new(Some(other));
-    let adopting = home.spawn(std::process::Command::new(crate::RPCBIND).args(["-f", "--adopt"])).unwrap();
+    let adopting =
+        home.spawn(std::process::Command::new(crate::RPCBIND).args(["-f", "-d", "--adopt"])).unwrap();
     let said = format!("{count} registrations adopted from rpcbind (pid ");
     wait::until("adopted", || Ok(adopting.stderr().contains(&said).then_some(()))).unwrap();
     assert!(adopting.stderr().contains("now stop it, within 60 s: kill "), "{}", adopting.stderr());
     // What comes after the first look is seen, too.
     register(home, &[service(5_000)]);
-    if kill {
-        // Later than the next look.
-        let from = std::time::Instant::now();
-        wait::until("looked at again", || Ok((from.elapsed().as_millis() > 300).then_some(()))).unwrap();
-    }
-    let other = other.into_inner().unwrap().unwrap();
+    let again = format!("{} registrations to adopt now", count + 1);
+    wait::until("looked at again", || Ok(adopting.stderr().contains(&again).then_some(()))).unwrap();
     if kill {
         other.kill().unwrap()
     } else {
@@ -249,6 +245,23 @@ fn a_running_daemons_registrations_are_adopted_whether_it_writes_files_or_not() 
         assert_eq!(registered(&home), expected, "killed: {kill}");
         end(daemon);
     }
+}
+
+#[test]
+fn a_daemon_that_went_to_the_background_is_named_by_the_process_that_is_left() {
+    testkit::require!("/sbin/rpcbind");
+    let home = Namespace::new().unwrap();
+    home.expect("/sbin/rpcbind", &["-w"]).unwrap();
+    wait::until("serving", || Ok(testkit::table::dump(&home).ok().map(drop))).unwrap();
+    register(&home, &services(3));
+    let pid = home.process_named("rpcbind").unwrap().unwrap();
+    let adopting = home.spawn(std::process::Command::new(crate::RPCBIND).args(["-f", "--adopt"])).unwrap();
+    let said = format!("adopted from rpcbind (pid {0}); now stop it, within 60 s: kill {0},", inner_pid(pid));
+    wait::until("adopted", || Ok(adopting.stderr().contains(&said).then_some(()))).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    wait::until("ready", || Ok(adopting.stderr().contains("ready: ").then_some(()))).unwrap();
+    assert_eq!(registered(&home), services(3));
 }
 
 #[test]

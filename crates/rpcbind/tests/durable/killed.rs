@@ -6,7 +6,7 @@ use std::path::Path;
 use testkit::{Daemon, Namespace, Process, wait};
 
 use crate::registrar::{Registrar, Service, register, registered, service, services};
-use crate::{DIRECTORY, JOURNAL, RPCBIND, ours, start, strace};
+use crate::{DIRECTORY, JOURNAL, RPCBIND, is_gone, ours, start, strace};
 
 const STRACE: &str = "/usr/bin/strace";
 /// Where system calls are written to.
@@ -213,12 +213,6 @@ fn a_kill_at_any_step_of_a_start_loses_nothing() {
     let daemon = start(&home);
     assert_eq!(registered(&home), services(50));
     drop(daemon);
-}
-
-/// Whether a process has ended, collected or not.
-fn is_gone(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.is_empty() || stat.contains(") Z ")
 }
 
 /// Kills a daemon that runs under strace.

@@ -35,13 +35,20 @@ fn strace(home: &Namespace, daemon: &Daemon, arguments: &[&str]) -> Process {
     let mut inside = Command::new("strace");
     inside.args(["-f", "-q"]).args(arguments).args(["-p", &inner_pid(pid)]);
     let tracer = home.spawn(&mut inside).unwrap();
+    // Or killed already: attaching interrupts a call, which is made again.
     let traced = || {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).unwrap_or("0");
-        Ok((tracer.trim() != "0").then_some(()))
+        Ok((tracer.trim() != "0" || is_gone(pid)).then_some(()))
     };
     wait::until("traced", traced).unwrap();
     tracer
+}
+
+/// Whether a process has ended, collected or not.
+fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
 }
 
 /// A process's number as its own namespace has it.
