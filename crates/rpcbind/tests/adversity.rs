@@ -1,0 +1,206 @@
+//! The real daemon on a host that does not play along: no descriptors or memory for others, interfaces that come, go and
+//! change their names, addresses that somebody else has.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's own functions are tests too")]
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use testkit::{Daemon, DaemonKind, Finished, Namespace, table};
+
+const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
+const STRACE: &str = "/usr/bin/strace";
+/// For one answer; a call is sent again when it does not come.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// NULL of version 2.
+fn null(xid: u32) -> Vec<u8> {
+    [xid, 0, 2, 100_000, 2, 0, 0, 0, 0, 0].iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+fn client(home: &Namespace, to: &str) -> UdpSocket {
+    let socket = home.within(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        socket.connect(to)?;
+        std::io::Result::Ok(socket)
+    });
+    let socket = socket.unwrap().unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// Asks until there is an answer, at most ten times; answers how often.
+fn asked(client: &UdpSocket) -> u32 {
+    for tries in 1..=10 {
+        client.send(&null(tries)).unwrap();
+        if client.recv(&mut [0; 64]).is_ok() {
+            return tries;
+        }
+    }
+    panic!("no answer")
+}
+
+/// The daemon, some of whose system calls fail.
+fn with_faults(home: &Namespace, faults: &str) -> Daemon {
+    let ours = DaemonKind { program: STRACE.into(), ..DaemonKind::ours(RPCBIND) };
+    let inject = format!("inject={faults}");
+    Daemon::start(home, &ours.arguments(["-o", "/dev/null", "-e", &inject, RPCBIND, "-f"])).unwrap()
+}
+
+#[test]
+fn while_the_host_has_nothing_for_newcomers_datagrams_are_answered_and_then_newcomers_are() {
+    testkit::require!(STRACE);
+    for error in ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"] {
+        let home = Namespace::new().unwrap();
+        let _daemon = with_faults(&home, &format!("accept4:error={error}:when=1..10"));
+        let began = Instant::now();
+        let mut stream = home.within(|| TcpStream::connect("127.0.0.1:111")).unwrap().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(&[&[0x80, 0, 0, 40][..], &null(1)].concat()).unwrap();
+        let client = client(&home, "127.0.0.1:111");
+        for _ in 0..20 {
+            assert_eq!(asked(&client), 1, "{error}");
+        }
+        stream.read_exact(&mut [0; 28]).unwrap();
+        // Ten attempts are as many pauses: in between the daemon rests.
+        let took = began.elapsed();
+        eprintln!("{error}: accepted after {took:?}");
+        assert!(took >= Duration::from_millis(10 * 50), "{error}: {took:?}");
+        assert!(took < Duration::from_secs(5), "{error}: {took:?}");
+    }
+}
+
+#[test]
+fn datagrams_that_could_not_be_received_or_answered_are_when_they_are_sent_again() {
+    testkit::require!(STRACE);
+    for call in ["recvmmsg", "sendmmsg"] {
+        for error in ["ENOMEM", "ENOBUFS"] {
+            let home = Namespace::new().unwrap();
+            let _daemon = with_faults(&home, &format!("{call}:error={error}:when=1..3"));
+            let client = client(&home, "127.0.0.1:111");
+            let tries = asked(&client);
+            assert!(tries <= 4, "{call} {error}: {tries}");
+            assert_eq!(asked(&client), 1, "{call} {error}");
+        }
+    }
+}
+
+#[test]
+fn interfaces_that_are_renamed_go_and_come_back_need_no_restart() {
+    testkit::require!("/usr/sbin/rpcinfo");
+    let (home, away) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+    for round in 0..3 {
+        let address = format!("10.9.{round}.7");
+        home.connect(&away, &[&format!("{address}/24")], &[&format!("10.9.{round}.1/24")]).unwrap();
+        let links = home.expect("ip", &["-o", "link", "show", "type", "veth"]).unwrap();
+        let name = links.split([':', '@']).nth(1).unwrap().trim().to_owned();
+        // The first one may be too early for the link.
+        asked(&client(&away, &format!("{address}:111")));
+        for change in [[&name, "down", ""], [&name, "name", "renamed"], ["renamed", "up", ""]] {
+            let words = ["link", "set"].into_iter().chain(change).filter(|word| !word.is_empty());
+            home.expect("ip", &words.collect::<Vec<_>>()).unwrap();
+        }
+        asked(&client(&away, &format!("{address}:111")));
+        let list = away.expect("rpcinfo", &["-T", "udp", &address, "100000", "4"]).unwrap();
+        assert!(list.contains("ready and waiting"), "{list}");
+        home.expect("ip", &["link", "del", "renamed"]).unwrap();
+        assert_eq!(asked(&client(&home, "127.0.0.1:111")), 1);
+    }
+    assert!(daemon.stop().unwrap().status.success());
+}
+
+/// The median and the 99th percentile of a thousand answers.
+fn times(client: &UdpSocket) -> (Duration, Duration) {
+    let mut times: Vec<Duration> = (0..1_000)
+        .map(|xid| {
+            let began = Instant::now();
+            client.send(&null(xid)).unwrap();
+            client.recv(&mut [0; 64]).unwrap();
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    (times[500], times[990])
+}
+
+#[test]
+fn with_a_thousand_interfaces_it_answers_as_before() {
+    testkit::require!();
+    let home = Namespace::new().unwrap();
+    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+    let client = client(&home, "127.0.0.1:111");
+    let before = times(&client);
+    let mut lines = String::new();
+    // Two each.
+    for number in 0..500 {
+        let (high, low) = (number / 250, number % 250);
+        lines.push_str(&format!(
+            "link add d{number} type veth peer name e{number}\naddr add 10.{high}.{low}.1/24 dev d{number}\n"
+        ));
+    }
+    home.write("/run/links", &lines).unwrap();
+    home.expect("ip", &["-batch", "/run/links"]).unwrap();
+    let after = times(&client);
+    eprintln!("median and 99th percentile: {before:?}, with 1,000 interfaces {after:?}");
+    assert_eq!(table::dump(&home).unwrap().len(), 12);
+    home.run(Command::new("sh").args(["-c", "for n in $(seq 0 99); do ip link del d$n; done"])).unwrap();
+    assert_eq!(asked(&client), 1);
+    let end = daemon.stop().unwrap();
+    assert!(end.status.success(), "{end:?}");
+}
+
+/// Runs the daemon to its end.
+fn end(home: &Namespace, arguments: &[&str]) -> (Finished, Duration) {
+    let began = Instant::now();
+    let end = home.run(Command::new(RPCBIND).arg("-f").args(arguments)).unwrap();
+    (end, began.elapsed())
+}
+
+#[test]
+fn an_address_that_somebody_else_has_ends_the_start_at_once_and_is_named() {
+    testkit::require!();
+    let udp = |address: &'static str| UdpSocket::bind(address).unwrap();
+    let home = Namespace::new().unwrap();
+    let held = home.within(|| udp("127.0.0.1:111")).unwrap();
+    let fault = |named: &str| {
+        let (end, took) = end(&home, &[]);
+        assert_eq!(end.status.code(), Some(1), "{end:?}");
+        assert!(end.stderr.contains(named), "{named}: {end:?}");
+        eprintln!("{named}: after {took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    };
+    fault("udp 0.0.0.0:111 is taken");
+    drop(held);
+    let held = home.within(|| udp("[::1]:111")).unwrap();
+    fault("udp [::]:111 is taken");
+    drop(held);
+    let held = home.within(|| UnixListener::bind("/run/rpcbind.sock")).unwrap().unwrap();
+    fault("unix /run/rpcbind.sock is taken");
+    drop(held);
+    // Nobody listens there any more: it is replaced.
+    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+    assert_eq!(table::dump(&home).unwrap().len(), 12);
+    assert!(daemon.stop().unwrap().status.success());
+    home.within(|| std::fs::remove_file("/run/rpcbind.sock")).unwrap().unwrap();
+    home.write("/run/rpcbind.sock", "a file").unwrap();
+    fault("/run/rpcbind.sock exists and is not a socket");
+}
+
+#[test]
+fn half_a_service_is_served_only_when_that_was_asked_for() {
+    testkit::require!();
+    let home = Namespace::new().unwrap();
+    let held = home.within(|| UdpSocket::bind("[::1]:111")).unwrap().unwrap();
+    let ours = DaemonKind::ours(RPCBIND).argument("--allow-partial");
+    let daemon = Daemon::start(&home, &ours).unwrap();
+    let said = daemon.stderr();
+    assert!(said.contains("udp [::]:111 is taken") && said.contains("going on without it"), "{said}");
+    assert_eq!(asked(&client(&home, "127.0.0.1:111")), 1);
+    let rows = table::dump(&home).unwrap();
+    assert!(!rows.iter().any(|row| row.netid == "udp6"), "{rows:?}");
+    drop(held);
+}
