@@ -2,6 +2,7 @@
 //! For other programs: [`server`]. The daemon is [`start::run`] with what [`args`] and [`config`] say.
 //! It moves bytes and measures time; it must never decide who may do what.
 
+mod confine;
 mod kept;
 mod lock;
 mod net;

@@ -48,7 +48,10 @@ pub fn drop_to(user: Option<&User>) -> Result<(), PrivilegeError> {
     let none = CapabilitySet::empty();
     let empty = CapabilitySets { effective: none, permitted: none, inheritable: none };
     step("ambient capabilities", clear_ambient_capability_set())?;
-    step("capabilities", set_capabilities(None, empty))?;
+    // Where there is none, not even the call has to be allowed.
+    if held()? != empty {
+        step("capabilities", set_capabilities(None, empty))?;
+    }
     step("no_new_privs", set_no_new_privs(true))?;
 
     let kept = |is_dropped: bool, what| if is_dropped { Ok(()) } else { Err(PrivilegeError::Kept(what)) };

@@ -101,6 +101,8 @@ pub(crate) enum Detached {
 #[derive(Debug)]
 pub(crate) struct Starting {
     parent: File,
+    /// What takes the place of the terminal, opened while files can be.
+    null: File,
 }
 
 /// Goes to the background: from here on there are two processes. The parent returns when the child is ready or
@@ -120,13 +122,52 @@ pub(crate) fn detach() -> io::Result<Detached> {
             drop(child);
             rustix::process::setsid()?;
             std::env::set_current_dir("/")?;
-            Ok(Detached::Child(Starting { parent: File::from(OwnedFd::from(parent)) }))
+            let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+            Ok(Detached::Child(Starting { parent: File::from(OwnedFd::from(parent)), null }))
         }
         ForkResult::Parent { child: pid } => {
             drop(parent);
             let ready = child.read_exact(&mut [0; READY.len()]).is_ok();
             Ok(Detached::Parent { status: if ready { 0 } else { status_of(pid) } })
         }
+    }
+}
+
+/// The knowledge that this process has one thread, and so has every child of it. Whoever has it makes no thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alone(());
+
+impl Alone {
+    /// Looks.
+    ///
+    /// # Errors
+    /// There are threads.
+    pub(crate) fn look() -> io::Result<Self> {
+        match std::fs::read_dir("/proc/self/task")?.count() {
+            1 => Ok(Self(())),
+            threads => Err(io::Error::other(format!("there are {threads} threads, not one"))),
+        }
+    }
+}
+
+/// Does `work` in a child process, which then ends with the status that it answers; answers how it ended.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn in_child(_: Alone, work: impl FnOnce() -> u8) -> io::Result<WaitStatus> {
+    // SAFETY: this is the only thread, so that the child finds no lock held and no state half-changed.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            let status = work();
+            // SAFETY: it ends the process; what is buffered is the parent's to write.
+            unsafe { libc::_exit(status.into()) }
+        }
+        ForkResult::Parent { child } => loop {
+            match waitpid(child, None) {
+                Err(nix::errno::Errno::EINTR) => {}
+                ended => return Ok(ended?),
+            }
+        },
     }
 }
 
@@ -146,12 +187,11 @@ impl Starting {
     /// Lets go of the terminal and lets the parent end with success.
     ///
     /// # Errors
-    /// `/dev/null` cannot be opened, or the parent is gone: the daemon can go on.
+    /// The parent is gone: the daemon can go on.
     pub(crate) fn ready(mut self) -> io::Result<()> {
-        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        rustix::stdio::dup2_stdin(&null)?;
-        rustix::stdio::dup2_stdout(&null)?;
-        rustix::stdio::dup2_stderr(&null)?;
+        rustix::stdio::dup2_stdin(&self.null)?;
+        rustix::stdio::dup2_stdout(&self.null)?;
+        rustix::stdio::dup2_stderr(&self.null)?;
         self.parent.write_all(&READY)
     }
 }

@@ -13,6 +13,7 @@ mod sockets;
 mod storing;
 mod watch;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +21,7 @@ use log::{error, info, warn};
 
 use crate::args::Args;
 use crate::config::{self, Faults, Settings};
+use crate::confine::{self, Missing};
 use crate::hosts::Unreadable;
 use crate::kept::Kept;
 use crate::lock::{self, Lock, LockError};
@@ -68,6 +70,8 @@ pub(crate) enum StartError {
     ByHand(String),
     #[error("cannot {0}: {1}")]
     System(&'static str, #[source] std::io::Error),
+    #[error("{0}, and --require-sandbox is set")]
+    Sandbox(Missing),
     #[error(transparent)]
     Loop(#[from] LoopError),
 }
@@ -105,6 +109,9 @@ fn start(args: &Args) -> Result<u8, StartError> {
         return Ok(check::run(args, &names));
     }
     let config::Loaded { settings, warnings } = config::load(args, &names)?;
+    if args.self_test {
+        return Ok(confine::self_test::run(&settings));
+    }
     if let Some(from) = &args.import {
         return by_hand::import(&settings, from).map(|()| 0);
     }
@@ -162,8 +169,12 @@ fn serve(
     let user = if is_root() { Some(User::find(settings.daemon_user, settings.user)?) } else { None };
     let directory = state_directory(&settings, user.as_ref())?;
     storing.listeners(&mut sockets);
-    let rules = Rules::load(args.clone(), settings.clone(), names.clone())?;
+    let mut rules = Rules::load(args.clone(), settings.clone(), names.clone())?;
     let signals = Signals::take().map_err(system("take over the signals"))?;
+    for file in rules.out_of_reach() {
+        let (file, readable) = (file.display(), confine::READABLE);
+        warn!(target: START, "{file} is not under {readable}: after the start it cannot be read again");
+    }
     let files = watch::Files::new(&rules);
     let parts = Parts {
         sockets,
@@ -186,10 +197,12 @@ fn serve(
     if let Some(interval) = storing::watchdog() {
         server.time(Box::new(watch::SignsOfLife::new(notifier.clone(), interval)));
     }
+    let place = rows::place(directory, server.home());
     privilege::drop_to(user.as_ref())?;
-
-    rows::begin(directory, adopted, &mut server, notifier);
+    confined(confine::files(place.as_ref().map(|(prepared, _)| prepared.directory.as_fd())), args)?;
+    rows::begin(place, adopted, &mut server, notifier);
     storing.connections(&mut server);
+    confined(confine::calls(), args)?;
     let name = user.as_ref().map_or_else(own_name, |user| user.name.clone());
     info!(target: START, "ready: {}; running as {name}", endpoints.join(", "));
     if let Err(error) = notifier.ready(&status_line(server.service())) {
@@ -207,6 +220,18 @@ fn serve(
     result?;
     info!(target: START, "ended");
     Ok(0)
+}
+
+/// What is missing of the confinement is said, or is fatal where it was asked for.
+fn confined(part: Result<(), Missing>, args: &Args) -> Result<(), StartError> {
+    match part {
+        Err(missing) if args.require_sandbox => Err(StartError::Sandbox(missing)),
+        Err(missing) => {
+            warn!(target: START, "{missing}; going on without it");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Logging from here on goes where the daemon's belongs; in the background complaints about the start are printed too.

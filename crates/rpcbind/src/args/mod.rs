@@ -93,6 +93,19 @@ pub struct Args {
     #[arg(long)]
     pub check: bool,
 
+    /// Show that the confined daemon is refused what it has no use for, and exit
+    ///
+    /// Processes confined like the daemon try, one each, to open files, to make sockets, to start programs. Prints what
+    /// became of each; fails unless all were refused. Serves nothing; needs no free port.
+    #[arg(long)]
+    pub self_test: bool,
+
+    /// Do not start where the system cannot confine the daemon
+    ///
+    /// Without this flag the log says what is missing, and the daemon serves.
+    #[arg(long)]
+    pub require_sandbox: bool,
+
     /// Read this configuration file; it must exist
     ///
     /// Without this flag /etc/rpcbind.toml is read when it exists.

@@ -17,23 +17,25 @@ use crate::state::life;
 use crate::state::prepare::Prepared;
 use crate::warmstart::WarmStart;
 
-/// Fills the table from the state directory, or from what another daemon has answered, and keeps it there; without a
-/// directory it lives in memory. To be called when privileges have ended.
-pub(super) fn begin(
-    prepared: Option<Prepared>,
-    adopted: Option<Adopted>,
-    server: &mut Server,
-    notifier: &Arc<Notifier>,
-) {
-    let home = server.home();
-    let kept = prepared.and_then(|prepared| match Life::present(home) {
+/// The state directory, and whose life its rows have to be of; `None` where there is none, after a warning.
+pub(super) type Place = Option<(Prepared, Life)>;
+
+/// Looks whose life this is. To be called while `/proc` can be read.
+pub(super) fn place(prepared: Option<Prepared>, home: Namespace) -> Place {
+    prepared.and_then(|prepared| match Life::present(home) {
         Ok(life) => Some((prepared, life)),
         Err(error) => {
             warn!(target: START, "{error}; what is registered is kept in memory only");
             None
         }
-    });
-    let Some((prepared, life)) = kept else {
+    })
+}
+
+/// Fills the table from the state directory, or from what another daemon has answered, and keeps it there; without a
+/// directory it lives in memory. To be called when privileges have ended.
+pub(super) fn begin(place: Place, adopted: Option<Adopted>, server: &mut Server, notifier: &Arc<Notifier>) {
+    let home = server.home();
+    let Some((prepared, life)) = place else {
         if let Some(adopted) = adopted {
             durable::restore(in_memory(adopted, home), server.service());
         }

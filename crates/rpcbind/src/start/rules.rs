@@ -2,7 +2,7 @@
 //! is wrong, leaves the rules that hold as they are. It makes rules; it applies none.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use log::{error, info, warn};
@@ -12,9 +12,11 @@ use super::StartError;
 use super::call_log::CallLog;
 use crate::args::Args;
 use crate::config::{self, Faults, Settings};
+use crate::confine;
 use crate::hosts::{self, Hosts};
 use crate::logging::{ProgramNames, START};
 use crate::net::dispatch::{Dispatch, Observer};
+use crate::netlink::InterfaceNames;
 use crate::privilege;
 
 /// The rules that hold, and what they are made from.
@@ -24,6 +26,8 @@ pub(super) struct Rules {
     settings: Settings,
     names: Arc<ProgramNames>,
     hosts: Hosts,
+    /// `None`: nobody says which interface has which name.
+    interfaces: Option<InterfaceNames>,
     started_by: Option<u32>,
     privileged_ports_below: u16,
 }
@@ -45,13 +49,15 @@ impl Rules {
             settings,
             names,
             hosts,
+            interfaces: InterfaceNames::open().ok(),
             started_by: (!uid.is_root()).then_some(uid.as_raw()),
             privileged_ports_below: privilege::privileged_ports_below(),
         })
     }
 
     /// The rules, for the service.
-    pub(super) fn policy(&self) -> Policy {
+    pub(super) fn policy(&mut self) -> Policy {
+        let interfaces = &mut self.interfaces;
         let rules = &self.settings.reloadable;
         Policy {
             insecure: rules.insecure,
@@ -60,7 +66,7 @@ impl Rules {
             grants: rules.grants.clone(),
             hosts: self.hosts.rules.clone(),
             access: rules.access.clone(),
-            udp_full: rules.udp_full.iter().filter_map(udp_full).collect(),
+            udp_full: rules.udp_full.iter().filter_map(|rule| udp_full(rule, interfaces.as_mut())).collect(),
             nat: rules.nat,
             limits: Some(rules.replies),
             liveness: rules.liveness,
@@ -78,10 +84,21 @@ impl Rules {
         own.into_iter().chain(self.hosts.pattern_files.iter().cloned()).collect()
     }
 
+    /// The files that the confined daemon cannot read again.
+    pub(super) fn out_of_reach(&self) -> impl Iterator<Item = PathBuf> {
+        let files = self.files().into_iter().chain(self.args.config.clone());
+        files.filter(|file| !std::path::absolute(file).is_ok_and(|file| file.starts_with(confine::READABLE)))
+    }
+
     /// Reads everything again, and has what is new hold.
     pub(super) fn reload(&mut self, dispatch: &mut Dispatch) {
-        match config::load(&self.args, &self.names) {
-            Ok(config::Loaded { settings, warnings }) => {
+        // Names after -h were looked up at the start; now nobody could be asked.
+        let args = Args { listen: Vec::new(), ..self.args.clone() };
+        match config::load(&args, &self.names) {
+            Ok(config::Loaded { mut settings, warnings }) => {
+                if !self.args.listen.is_empty() {
+                    settings.listen.clone_from(&self.settings.listen);
+                }
                 for warning in warnings {
                     warn!(target: START, "{warning}");
                 }
@@ -128,11 +145,13 @@ fn report(hosts: &Hosts) {
 }
 
 /// A rule by the name of an interface as one by its index; `None`, after a warning, when there is no such interface.
-fn udp_full(rule: &config::UdpFull) -> Option<UdpFull> {
-    let path = Path::new("/sys/class/net").join(&rule.interface).join("ifindex");
-    let index = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
-    if index.is_none() {
-        warn!(target: START, "udp-full: there is no interface {}; the rule holds for nobody", rule.interface);
+fn udp_full(rule: &config::UdpFull, interfaces: Option<&mut InterfaceNames>) -> Option<UdpFull> {
+    let name = &rule.interface;
+    let found = interfaces.map_or(Ok(None), |interfaces| interfaces.index(name));
+    match found {
+        Ok(Some(interface)) => return Some(UdpFull { prefix: rule.prefix, interface }),
+        Ok(None) => warn!(target: START, "udp-full: there is no interface {name}; the rule holds for nobody"),
+        Err(error) => warn!(target: START, "udp-full: interface {name}: {error}; the rule holds for nobody"),
     }
-    Some(UdpFull { prefix: rule.prefix, interface: index? })
+    None
 }
