@@ -89,6 +89,11 @@ pub enum Form {
         /// Its version.
         version: String,
     },
+    /// What a stranger could learn from a host's port mapper, and do with it.
+    Audit {
+        /// The host.
+        host: String,
+    },
     /// Unregister a service of this host.
     Delete {
         /// The transport; all without.
@@ -314,6 +319,7 @@ impl Written {
         }
         let usage = || Refused { lines: Vec::new(), usage: true };
         let Self { function, netid, address, port, operands, .. } = self;
+        let is_audit = operands.first().is_some_and(|word| word == "audit");
         let mut operands = operands.into_iter();
         let count = operands.len();
         let mut next = || operands.next().unwrap_or_default();
@@ -322,6 +328,11 @@ impl Written {
             (Some(Function::Short), 0) => Form::Rows { host: None, netid, short: true },
             (None, 1) => Form::Rows { host: Some(next()), netid, short: false },
             (Some(Function::Short), 1) => Form::Rows { host: Some(next()), netid, short: true },
+            // Two operands mean nothing without -T in the classic tool: a host called audit is listed as ever.
+            (None, 2) if netid.is_none() && is_audit => {
+                next();
+                Form::Audit { host: next() }
+            }
             (None, 2 | 3) => match netid {
                 Some(netid) => Form::PingNetid { netid, host: next(), service: service(next, count - 1) },
                 None => return Err(usage()),

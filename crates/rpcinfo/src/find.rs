@@ -1,6 +1,7 @@
 //! From what was asked to what was found: one function a form, each the classic tool's steps in its order, so that
 //! port mappers see the same calls. Nothing is printed here.
 
+mod audit;
 mod broadcast;
 mod contact;
 mod lists;
@@ -85,6 +86,7 @@ pub fn find(asked: &Asked, known: &Known, tell: &mut Tell<'_>) -> Result<(), Sto
         Form::PingAddress { address, netid, service } => {
             finder.ping_address(address, netid, service, tell)?;
         }
+        Form::Audit { host } => tell(finder.audit(host)?)?,
         Form::Broadcast { program, version } => finder.broadcast(program, version, tell)?,
         Form::Delete { netid, program, version } => {
             tell(finder.delete(netid.as_deref(), program, version)?)?;

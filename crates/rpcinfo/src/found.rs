@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
+use crate::audit::Audit;
 use crate::escape::Text;
 
 /// What the port mapper knows of the service behind a row. Only ours knows it, and tells it on its host.
@@ -220,7 +221,7 @@ pub struct Reply {
 }
 
 /// Something found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     /// All rows.
     Rows(Vec<Row>),
@@ -245,6 +246,8 @@ pub enum Found {
     Answer(Answer),
     /// One answer to a broadcast; more may follow.
     Reply(Reply),
+    /// An audit.
+    Audit(Audit),
     /// A service is not registered any more.
     Deleted {
         /// Program.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use crate::arguments::{Asked, Form};
+use crate::audit::Audit;
 use crate::found::{Address, Answer, Failure, Found, Mapping, Program, Reply, Row, VersionStatistics};
 
 /// The version of the document's form. Fields may be added without a new one.
@@ -43,6 +44,8 @@ pub struct Document {
     replies: Option<Vec<Reply>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deleted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<Audit>,
     error: Option<String>,
 }
 
@@ -66,6 +69,7 @@ impl Document {
             answers: None,
             replies: None,
             deleted: None,
+            audit: None,
             error: None,
         };
         document.describe(&asked.form);
@@ -102,6 +106,7 @@ impl Document {
             Form::PingAddress { netid, .. } => {
                 (self.form, self.netid, self.answers) = ("ping", Some(netid.clone()), Some(Vec::new()));
             }
+            Form::Audit { host } => (self.form, self.host) = ("audit", Some(host.clone())),
             Form::Broadcast { .. } => (self.form, self.replies) = ("broadcast", Some(Vec::new())),
             Form::Delete { netid, .. } => {
                 (self.form, self.netid, self.deleted) = ("delete", netid.clone(), Some(false));
@@ -122,6 +127,7 @@ impl Document {
             Found::Statistics(statistics) => self.statistics = Some(statistics),
             Found::Answer(answer) => self.answers.get_or_insert_default().push(answer),
             Found::Reply(reply) => self.replies.get_or_insert_default().push(reply),
+            Found::Audit(audit) => self.audit = Some(audit),
             Found::Deleted { program, version } => {
                 (self.program, self.version, self.deleted) = (Some(program), Some(version), Some(true));
             }

@@ -13,6 +13,7 @@
 //! ```
 
 pub mod arguments;
+pub mod audit;
 pub mod escape;
 pub mod find;
 pub mod found;
@@ -34,14 +35,16 @@ use found::Found;
 use json::Document;
 use output::Output;
 
+/// The exit status of an audit that found a danger.
+const DANGER: u8 = 2;
+
 /// Runs the tool: `words` are the process's arguments, its own name first.
 #[must_use]
 pub fn run(words: &[String]) -> ExitCode {
     let mut output = Output::new();
-    let outcome = obey(words, &mut output).and_then(|good| output.flush().map(|()| good));
+    let outcome = obey(words, &mut output).and_then(|status| output.flush().map(|()| status));
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => ExitCode::from(status),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             // Standard output is what failed; the complaint does not go there.
@@ -51,35 +54,41 @@ pub fn run(words: &[String]) -> ExitCode {
     }
 }
 
-/// True when everything asked for was found.
-fn obey(words: &[String], output: &mut Output) -> io::Result<bool> {
+/// Answers the exit status: 0 when everything asked for was found.
+fn obey(words: &[String], output: &mut Output) -> io::Result<u8> {
     let own_name = words.first().map_or("rpcinfo", String::as_str);
     let in_order = std::env::var_os("POSIXLY_CORRECT").is_some();
     match arguments::parse(own_name, words.get(1..).unwrap_or_default(), in_order) {
-        Ok(Command::Help) => output.result(&usage::command().render_long_help().to_string()).map(|()| true),
-        Ok(Command::Version) => output.result(&usage::command().render_version()).map(|()| true),
+        Ok(Command::Help) => output.result(&usage::command().render_long_help().to_string()).map(|()| 0),
+        Ok(Command::Version) => output.result(&usage::command().render_version()).map(|()| 0),
         Ok(Command::Find(asked)) => find_and_show(&asked, output),
         Err(Refused { lines, usage }) => {
             let mut complaint: String = lines.iter().map(|line| format!("{line}\n")).collect();
             if usage {
                 complaint.push_str(usage::USAGE);
             }
-            output.complaint(&complaint).map(|()| false)
+            output.complaint(&complaint).map(|()| 1)
         }
     }
 }
 
-fn find_and_show(asked: &Asked, output: &mut Output) -> io::Result<bool> {
+fn find_and_show(asked: &Asked, output: &mut Output) -> io::Result<u8> {
     let netpath = std::env::var("NETPATH").ok();
     let known = Known {
         services: services::Services::load(services::FILE.as_ref()),
         netconfig: netconfig::Netconfig::load(netconfig::FILE.as_ref(), netpath),
     };
     let mut document = asked.json.then(|| Document::new(asked));
-    let outcome = find::find(asked, &known, &mut |found| show(found, document.as_mut(), output));
-    let good = match outcome {
-        Ok(()) => true,
-        Err(Stop::Unavailable) => false,
+    let mut status = 0;
+    let outcome = find::find(asked, &known, &mut |found| {
+        if matches!(&found, Found::Audit(audit) if !audit.passed) {
+            status = DANGER;
+        }
+        show(found, document.as_mut(), output)
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(Stop::Unavailable) => status = 1,
         Err(Stop::Output(error)) => return Err(error),
         Err(Stop::Failed(failure)) => {
             if let Some(document) = &mut document {
@@ -88,13 +97,13 @@ fn find_and_show(asked: &Asked, output: &mut Output) -> io::Result<bool> {
             if !failure.0.is_empty() {
                 output.complaint(&format!("{}\n", failure.0))?;
             }
-            false
+            status = 1;
         }
-    };
+    }
     if let Some(document) = document {
         output.result(&document.text()?)?;
     }
-    Ok(good)
+    Ok(status)
 }
 
 /// Shows something found: as text at once, in a document at the end.

@@ -1,6 +1,7 @@
 //! What was found, as text: columns and quirks as the classic tool prints them, since scripts read them.
 //! Columns are counted in bytes, as C counts them.
 
+mod audit;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub fn render(found: &Found) -> String {
         Found::Statistics(versions) => statistics::render(versions),
         Found::Answer(found) => answer(found),
         Found::Reply(found) => reply(found),
+        Found::Audit(found) => audit::render(found),
         Found::Deleted { .. } => String::new(),
     }
 }

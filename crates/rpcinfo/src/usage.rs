@@ -31,14 +31,21 @@ Usage: rpcinfo [-m | -s] [host]
        rpcinfo [-n portnum] -u | -t host prognum [versnum]
        rpcinfo -a serv_address -T netid prognum [version]
        rpcinfo -b prognum versnum
-       rpcinfo -d [-T netid] prognum versnum",
+       rpcinfo -d [-T netid] prognum versnum
+       rpcinfo audit host",
     after_long_help = "\
 prognum is a program's number or its name in /etc/rpc. Without versnum all versions of the program are called.
 
 Without a host, the lists have one more column when the port mapper here knows that a service is dead: that it is
 registered, and that nothing is bound at its address any more.
 
-Exit status: 0 when everything asked for was found; 1 otherwise, and for a wrong command line.
+rpcinfo audit host asks the port mapper of a host, in a handful of packets, what strangers can learn from it and do
+with it, and prints each question with its answer, what is to be thought of it, and a verdict. It sees what its own
+host may see: to know what strangers see, run it from where they are. A host that is called audit is listed by rpcinfo
+audit, as any other, and audited by rpcinfo audit audit.
+
+Exit status: 0 when everything asked for was found; 1 otherwise, and for a wrong command line; 2 when an audit found
+that strangers can use the host against others.
 
 Environment: NETPATH, netids separated by colons: the connections over which the port mapper of a host is asked
 first.

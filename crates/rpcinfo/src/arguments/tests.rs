@@ -120,3 +120,27 @@ fn in_order_the_first_operand_ends_the_options() {
     let found = parse("rpcinfo", &words("h -p"), true);
     assert_eq!(found, Err(Refused { lines: Vec::new(), usage: true }), "two operands without a transport");
 }
+
+#[test]
+fn audit_is_a_form_where_the_classic_tool_has_none_and_a_hosts_name_everywhere_else() {
+    let form = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        match parse("rpcinfo", &words, false) {
+            Ok(Command::Find(asked)) => Some(asked.form),
+            _ => None,
+        }
+    };
+    let audit = |host: &str| Some(Form::Audit { host: host.to_owned() });
+    assert_eq!(form(&["audit", "host"]), audit("host"));
+    assert_eq!(form(&["--json", "audit", "host"]), audit("host"));
+    assert_eq!(form(&["audit", "audit"]), audit("audit"));
+    let host = Some("audit".to_owned());
+    assert_eq!(form(&["audit"]), Some(Form::Rows { host: host.clone(), netid: None, short: false }));
+    assert_eq!(form(&["-p", "audit"]), Some(Form::Mappings { host }));
+    let service = Service { program: "100000".into(), version: None };
+    let ping = Form::PingNetid { netid: "tcp".into(), host: "audit".into(), service };
+    assert_eq!(form(&["-T", "tcp", "audit", "100000"]), Some(ping));
+    for wrong in [&["audit", "host", "more"][..], &["host", "audit"], &["-p", "audit", "host"]] {
+        assert_eq!(form(wrong), None, "{wrong:?}");
+    }
+}
