@@ -21,7 +21,8 @@ usage: cargo xtask <command>
   purity                                 prove that the pure crates need no standard library
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
   bench [--quick] [--rounds N]           measure CPU time per request beside Debian's rpcbind, interleaved
-  soak [--kills N] [--starts N]          kill the daemon under load (10,000 times), and time its starts (50)
+  soak [--kills N] [--starts N]          kill the daemon under load (10,000 times), time its starts (50), and attack it
+                                         with full counts
   dist                                   write manual pages, completions and the sample configuration
   packages                               install the Debian packages that the tests talk to
 

@@ -1,4 +1,5 @@
-//! What takes longer than a check may: the daemon killed again and again under load, and its starts timed.
+//! What takes longer than a check may: the daemon killed again and again under load, its starts timed, and the attacks
+//! on it with their full counts.
 
 use crate::command::{Failure, cargo, run};
 use crate::packages;
@@ -14,7 +15,9 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), Failure> {
     let mut tests =
         cargo(&["test", "--release", "--package", "rpcbind", "--test", "durable", "random_kills"]);
     tests.args(["--", "--nocapture", "--test-threads", "1"]);
-    run(tests.env("PORTMAP_KILLS", kills.to_string()).env("PORTMAP_STARTS", starts.to_string()))
+    run(tests.env("PORTMAP_KILLS", kills.to_string()).env("PORTMAP_STARTS", starts.to_string()))?;
+    let mut tests = cargo(&["test", "--release", "--package", "rpcbind", "--test", "attacks"]);
+    run(tests.args(["--", "--nocapture", "--test-threads", "1"]).env("PORTMAP_FULL", "1"))
 }
 
 fn parse(arguments: &[String]) -> Result<(u32, u32), Failure> {
