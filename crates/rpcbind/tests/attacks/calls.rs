@@ -68,8 +68,11 @@ pub(crate) fn remote(program: u32, version: u32, procedure: u32) -> Vec<u8> {
 
 /// What a stranger can send, with a name: every procedure, every error, and what gets no answer at all.
 pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
-    let inet = [&[0, 2, 0, 111, 10, 1, 0, 1][..], &[0; 8]].concat();
-    let inet6 = [&[0, 10, 0, 111][..], &[0; 24]].concat();
+    // The family in the order of this machine, as in a sockaddr.
+    let [inet_low, inet_high] = 2_u16.to_ne_bytes();
+    let [inet6_low, inet6_high] = 10_u16.to_ne_bytes();
+    let inet = [&[inet_low, inet_high, 0, 111, 10, 1, 0, 1][..], &[0; 8]].concat();
+    let inet6 = [&[inet6_low, inet6_high, 0, 111, 0, 0, 0, 0, 0x20][..], &[0x11; 15], &[0; 4]].concat();
     let sockaddr = |bytes: Vec<u8>| [words(&[28]), text(bytes)].concat();
     let hint = "10.1.0.9.3.9";
     let long = "2001:db8:1111:2222:3333:4444:5555:6666.0.111";
