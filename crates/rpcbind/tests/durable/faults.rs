@@ -54,8 +54,13 @@ impl House {
     fn is_degraded(&self, why: &str) {
         let said = format!("{DEGRADED}: {why}");
         wait::until("degraded", || Ok(self.daemon.stderr().contains(&said).then_some(()))).unwrap();
-        let told = self.told();
-        assert!(told.last().is_some_and(|last| last.contains(&said)), "{told:?}");
+        // The log is written first.
+        let mut told = Vec::new();
+        wait::until("told so", || {
+            told.extend(self.told());
+            Ok(told.last().is_some_and(|last| last.contains(&said)).then_some(()))
+        })
+        .unwrap();
         assert_eq!(self.daemon.stderr().matches(DEGRADED).count(), 1, "said once");
     }
 
@@ -66,7 +71,13 @@ impl House {
         let took = from.elapsed();
         println!("durable again {} ms after there was room", took.as_millis());
         assert!(took < RECOVERED, "{took:?}");
-        assert_eq!(self.told(), ["serving"]);
+        let mut told = Vec::new();
+        wait::until("told so", || {
+            told.extend(self.told());
+            Ok((!told.is_empty()).then_some(()))
+        })
+        .unwrap();
+        assert_eq!(told, ["serving"]);
     }
 
     /// Killed, started again, with all rows there.
