@@ -71,7 +71,9 @@ fn over_loopback(datagram: &Datagram, host: &Host) -> bool {
         && host.is_loopback(datagram.interface)
 }
 
-/// Arrived on the loopback interface from an address of ours: no stranger can have sent it.
+/// Arrived on the loopback interface from an address of ours: no stranger can have sent it. Linux names the interface
+/// that holds the destination address instead, so there only datagrams to loopback addresses are known to be ours;
+/// the others are held to be a stranger's, since a source address alone proves nothing.
 fn from_this_host(datagram: &Datagram, host: &Host) -> bool {
     !datagram.mapped
         && host.is_loopback(datagram.interface)
