@@ -151,13 +151,16 @@ fn netpath_gives_the_order_of_transports() {
     testkit::require!(DEBIANS, DaemonKind::DEBIAN);
     let home = Namespace::new().expect("a namespace");
     let _daemon = Daemon::start(&home, &DaemonKind::debian()).expect("it starts");
-    for netpath in ["tcp6:tcp", "tcp6", "udp", "local", "nosuch"] {
+    let hosts = ["127.0.0.1 localhost\n", "127.0.0.1 localhost\n::1 localhost\n"];
+    let netpaths = ["", "tcp6:tcp", "tcp6", "tcp", "udp", "local", "nosuch"];
+    for (hosts, netpath) in hosts.iter().flat_map(|hosts| netpaths.map(|netpath| (hosts, netpath))) {
+        home.write("/etc/hosts", hosts).expect("written");
         let with = |tool| {
             let mut command = Command::new(tool);
             command.arg0("rpcinfo").args(["-l", "localhost", "100000", "4"]).env("NETPATH", netpath);
             home.run(&mut command).expect("it runs").stdout
         };
-        assert_eq!(with(OURS), with(DEBIANS), "NETPATH={netpath}");
+        assert_eq!(with(OURS), with(DEBIANS), "NETPATH={netpath} with {hosts}");
     }
 }
 

@@ -24,7 +24,7 @@ impl Finder<'_> {
 
     /// A host's port mapper: over connections, then over datagrams, or over one transport.
     pub(super) fn there(&self, host: &str, netid: Option<&str>) -> Result<Contact, Stop> {
-        let transports = match netid {
+        let mut transports = match netid {
             None => self.known.netconfig.to_port_mapper(),
             Some(netid) => match self.known.netconfig.find(netid) {
                 Some(transport) => vec![transport],
@@ -37,6 +37,11 @@ impl Finder<'_> {
         };
         let found = addresses(host, PORT, None, self.list_limit)
             .map_err(|_| no_contact("rpcbind", "RPC: (unknown error code)"))?;
+        if netid.is_none() {
+            // The classic tool takes the first address only, and so the transports of its family.
+            let is_ipv4 = found.first().is_some_and(std::net::SocketAddr::is_ipv4);
+            transports.sort_by_key(|transport| (transport.family == Family::Inet.name()) != is_ipv4);
+        }
         let mut last = ConnectError::UnknownHost(host.to_owned());
         // Half of the time for connecting, so that datagrams are tried when connections are dropped on the way.
         let share = self.list_limit / 2 / u32::try_from(found.len()).unwrap_or(1).max(1);
