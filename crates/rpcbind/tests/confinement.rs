@@ -82,7 +82,7 @@ fn without_landlock_or_seccomp_it_says_what_is_missing_and_serves() {
         let traced = DaemonKind::ours("/usr/bin/strace").arguments(tracing(call)).argument("-f");
         let daemon = Daemon::start(&home, &traced).unwrap();
         let warning = format!("rpcbind: warning: {missing}; going on without it\n");
-        testkit::wait::until(&warning, || Ok(daemon.stderr().contains(&warning).then_some(()))).unwrap();
+        wait::until(&warning, || Ok(daemon.stderr().contains(&warning).then_some(()))).unwrap();
         home.expect("rpcinfo", &["-T", "tcp", "127.0.0.1", "100000", "4"]).unwrap();
     }
 }
