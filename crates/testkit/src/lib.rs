@@ -19,6 +19,7 @@ pub mod activator;
 pub mod daemon;
 pub mod differential;
 pub mod kernel;
+pub mod lan;
 pub mod namespace;
 pub mod process;
 pub mod programs;
@@ -32,6 +33,7 @@ pub mod world;
 
 pub use activator::Activator;
 pub use daemon::{Daemon, DaemonKind, Ready, Stopped};
+pub use lan::Lan;
 pub use namespace::Namespace;
 pub use process::{Finished, Process};
 pub use rpcinfo_forms::rpcinfo_forms;

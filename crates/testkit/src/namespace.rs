@@ -17,6 +17,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Uid, User, chown};
 
 use crate::process::{Finished, Process};
+use crate::wait;
 
 /// The first process: mounts its own `/proc`, raises the loopback interface, says so, then only waits for the end.
 /// Ignoring CHLD lets the kernel collect the orphans.
@@ -92,6 +93,14 @@ impl Namespace {
     /// # Errors
     /// What `ip` said.
     pub fn connect(&self, other: &Self, here: &[&str], there: &[&str]) -> io::Result<()> {
+        self.cable(other, here, there).map(drop)
+    }
+
+    /// As [`Namespace::connect`]; answers the name of the two ends.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn cable(&self, other: &Self, here: &[&str], there: &[&str]) -> io::Result<String> {
         static CABLES: AtomicU32 = AtomicU32::new(0);
         let name = format!("v{}", CABLES.fetch_add(1, Ordering::Relaxed));
         let peer = other.pid;
@@ -107,7 +116,18 @@ impl Namespace {
             lines.push_str(&format!("link set {name} up\n"));
             end.on_a_thread(false, || configure(&lines))??;
         }
-        Ok(())
+        Ok(name)
+    }
+
+    /// Waits until this end of a cable carries: what is sent before that is lost.
+    ///
+    /// # Errors
+    /// It never did.
+    pub fn wait_for_carrier(&self, interface: &str) -> io::Result<()> {
+        wait::until("carrier", || {
+            let shown = self.expect("ip", &["-o", "link", "show", "dev", interface])?;
+            Ok(shown.contains(" state UP ").then_some(()))
+        })
     }
 
     /// Writes a file inside, over whatever was there (in `/etc`, `/var`, `/run` the machine's own stays untouched).
