@@ -44,8 +44,10 @@ with it, and prints each question with its answer, what is to be thought of it, 
 host may see: to know what strangers see, run it from where they are. A host that is called audit is listed by rpcinfo
 audit, as any other, and audited by rpcinfo audit audit.
 
-Exit status: 0 when everything asked for was found; 1 otherwise, and for a wrong command line; 2 when an audit found
-that strangers can use the host against others.
+With -b only hosts whose port mappers make remote calls are heard of, which most do only when told to: rpcbind -r.
+
+Exit status: 0 when everything asked for was found; 1 otherwise, with -b when nobody answered, and for a wrong command
+line; 2 when an audit found that strangers can use the host against others.
 
 Environment: NETPATH, netids separated by colons: the connections over which the port mapper of a host is asked
 first.
@@ -80,7 +82,8 @@ struct Description {
     /// Call procedure 0 of a service at this universal address, without asking the port mapper
     #[arg(short = 'a', value_name = "serv_address", requires = "netid")]
     address: Option<String>,
-    /// Call procedure 0 of a service on all hosts of the networks here, and list those that answer
+    /// Call procedure 0 of a service on all hosts of the networks here, by IPv4 broadcast and IPv6 multicast, and list
+    /// those that answer, each address once
     #[arg(short = 'b')]
     broadcast: bool,
     /// Unregister a service of this host, on all transports or on one
@@ -89,7 +92,8 @@ struct Description {
     /// Print one JSON document instead of text
     #[arg(long)]
     json: bool,
-    /// Wait this long at most for each thing, instead of 60 s for lists and look-ups and 10 s for services
+    /// Wait this long at most for each thing, instead of 60 s for lists and look-ups, 10 s for services and 12 s for all
+    /// that answer a broadcast
     #[arg(long, value_name = "seconds")]
     timeout: Option<f64>,
     /// Print this help

@@ -146,6 +146,53 @@ fn a_rich_table_is_shown_and_counted_the_same() {
     }
 }
 
+/// Remote calls of every form, answered, refused and unanswered: each is counted once.
+fn call_remotely(home: &Namespace, address: &str) {
+    use oncrpc::bind::{self, RemoteCall};
+    use oncrpc::xdr::{Encode, Writer};
+    use oncrpc::{Call, Procedure, Program, Version, Xid};
+    let forms = [
+        (bind::V2, bind::CALLIT),
+        (bind::V3, bind::CALLIT),
+        (bind::V4, bind::BCAST),
+        (bind::V4, bind::INDIRECT),
+    ];
+    // Programs that are there, of which one is forbidden, that have other versions, that are not there.
+    let targets = [(200_001, 7, 5), (100_003, 3, 0), (100_003, 3, 1), (100_003, 9, 0), (399_999, 1, 0)];
+    let local = if address.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
+    let socket = home.within(|| std::net::UdpSocket::bind(local).expect("a port")).expect("inside");
+    let calls = forms.into_iter().flat_map(|form| targets.map(|target| (form, target)));
+    for (xid, ((called, procedure), (program, version, number))) in (1..).zip(calls) {
+        let mut buffer = [0; 200];
+        let mut writer = Writer::new(&mut buffer);
+        let (program, version, number) = (Program(program), Version(version), Procedure(number));
+        Call::new(Xid(xid), bind::PROGRAM, called, procedure).encode(&mut writer).expect("it fits");
+        RemoteCall { program, version, procedure: number, arguments: b"1234" }
+            .encode(&mut writer)
+            .expect("it fits");
+        socket.send_to(writer.written(), address).expect("sent");
+    }
+}
+
+#[test]
+fn remote_calls_are_listed_in_the_statistics_the_same() {
+    testkit::require!(DEBIANS, DaemonKind::DEBIAN);
+    let statistics = |tool| {
+        let home = Namespace::new().expect("a namespace");
+        let _daemon = Daemon::start(&home, &DaemonKind::debian().argument("-r")).expect("it starts");
+        register_many(&home);
+        for (netid, host, address) in [("udp", "127.0.0.1", "127.0.0.1:111"), ("udp6", "::1", "[::1]:111")] {
+            call_remotely(&home, address);
+            // When this is answered, what came before is counted.
+            call(&home, DEBIANS, &["-T", netid, host, "100000", "4"]);
+        }
+        call(&home, tool, &["-m"])
+    };
+    let (ours, debians) = (statistics(OURS), statistics(DEBIANS));
+    assert_eq!(debians.matches("_RMTCALL").count(), 3, "{debians}");
+    assert!(ours == debians, "ours:\n{ours}\nDebian's:\n{debians}");
+}
+
 #[test]
 fn netpath_gives_the_order_of_transports() {
     testkit::require!(DEBIANS, DaemonKind::DEBIAN);

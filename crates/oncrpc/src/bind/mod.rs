@@ -23,6 +23,9 @@ pub use uaddr::UniversalAddress;
 pub const PROGRAM: Program = Program(100_000);
 /// The port that it is found on, TCP and UDP.
 pub const PORT: u16 = 111;
+/// The IPv6 multicast group on whose links port mappers are looked for, as IPv4 broadcasts look for them
+/// (`RPCB_MULTICAST_ADDR`). An address of one link: it means something with an interface only.
+pub const MULTICAST: core::net::Ipv6Addr = core::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x202);
 /// Version 2, the port mapper of IPv4 (RFC 1833 section 3).
 pub const V2: Version = Version(2);
 /// Version 3 (RFC 1833 section 2.1).
