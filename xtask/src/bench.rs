@@ -1,14 +1,15 @@
-//! Our port mapper beside Debian's under the same load, in one run.
+//! Our port mapper beside Debian's and beside a server that only answers, under the same load, in one run.
 
-use crate::command::{Failure, cargo, run, target_dir};
+use crate::command::{Failure, cargo, program, run, target_dir};
 use crate::packages;
 
-/// `cargo xtask bench [--quick] [--rounds N]`
+/// `cargo xtask bench [OPTIONS]`: they are the bench crate's, which `--help` lists.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     packages::install()?;
     run(&mut cargo(&["build", "--release", "--package", "rpcbind", "--package", "bench"]))?;
     let built = target_dir().join("release");
-    run(std::process::Command::new(built.join("bench")).arg(built.join("rpcbind")).args(arguments))
+    let mut bench = program(&built.join("bench").to_string_lossy(), &["--rpcbind"]);
+    run(bench.arg(built.join("rpcbind")).args(arguments))
 }
 
 /// Whether it runs at all; the figures of so short a run say nothing.

@@ -20,7 +20,8 @@ usage: cargo xtask <command>
   ci [--skip STEP]... [--only STEP]...   everything that is checked before a change is taken
   purity                                 prove that the pure crates need no standard library
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
-  bench [--quick] [--rounds N]           measure CPU time per request beside Debian's rpcbind, interleaved
+  bench [OPTIONS]                        measure what requests cost beside Debian's rpcbind and beside a server that only
+                                         answers; --help lists the options
   soak [--kills N] [--starts N]          kill the daemon under load (10,000 times), time its starts (50), and attack it
                                          with full counts
   dist                                   write manual pages, completions and the sample configuration

@@ -1,149 +1,144 @@
-//! The load: a window of requests kept full for some time. It checks that what comes back answers what was asked.
+//! The load: who asks what, how much of it at once. Every reply is checked.
 
-use oncrpc::bind::{self, Mapping, Protocol, Rpcb};
-use oncrpc::record;
-use oncrpc::xdr::{Encode, Writer};
-use oncrpc::{Answer, Call, Program, Reply, Version, Xid};
-use std::collections::HashMap;
-use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+pub(crate) mod changes;
+mod lone;
+mod streams;
+mod window;
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// The program that is looked up; version 1 is registered.
-pub(crate) const PROGRAM: Program = Program(0x2000_0100);
-/// A request without an answer for so long ends the run.
-const PATIENCE: Duration = Duration::from_secs(5);
+use oncrpc::bind;
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) use lone::ask_one_by_one;
+pub(crate) use streams::idle_connections;
+pub(crate) use window::ask_each;
+
+use crate::wire::{Programs, Question, Result};
+
+/// A request without an answer for so long ends the measurement.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Calls that differ; more would say nothing new and cost the load's time.
+const CALLS_MAX: u32 = 16_384;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
-    /// UDP GETPORT with so many in flight.
-    GetPort(usize),
-    /// UDP GETADDR of a version with so many in flight.
-    GetAddr(Version, usize),
-    /// TCP: connect, GETPORT, close, one after the other.
-    Connect,
+    /// UDP, one at a time.
+    Lone(Question),
+    /// UDP, so many in flight.
+    Window(Question, usize),
+    /// TCP: connect, GETPORT, close, so many at a time.
+    Connect(usize),
+    /// GETPORT, so many calls written at once to one connection.
+    Pipelined(Transport, usize),
+    /// TCP: DUMP of version 4, one after the other.
+    Dump,
+    /// SET over the unix socket, one after the other; the rows are taken away again off the record.
+    Set,
+}
+
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// TCP, port 111.
+    Tcp,
+    /// The unix socket.
+    Unix,
+}
+
+/// Whom to ask about what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// The port mapper's host.
+    pub(crate) address: Ipv4Addr,
+    /// What is asked about.
+    pub(crate) programs: Programs,
+    /// Whether these are registered.
+    pub(crate) found: bool,
+}
+
+/// Work in bursts; between them the next one is prepared, which is not measured.
+pub(crate) trait Load {
+    /// Asks until `end` at the latest and waits for all answers; their number.
+    fn burst(&mut self, end: Instant) -> Result<u64>;
+
+    /// Makes the next burst possible.
+    fn between(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The median time from a call to its reply, where it is measured.
+    fn p50(&mut self) -> Option<Duration> {
+        None
+    }
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::GetPort(64),
-        Self::GetAddr(bind::V3, 64),
-        Self::GetAddr(bind::V4, 64),
-        Self::GetPort(1),
-        Self::GetAddr(bind::V4, 1),
-        Self::Connect,
-    ];
+    /// The load with its sockets open, made in the network namespace of the calling thread.
+    pub(crate) fn load(self, target: &Target) -> Result<Box<dyn Load>> {
+        Ok(match self {
+            Self::Lone(question) => Box::new(lone::Lone::new(question, target)?),
+            Self::Window(question, in_flight) => Box::new(window::Window::new(question, in_flight, target)?),
+            Self::Connect(at_once) => Box::new(streams::Connecting::new(at_once, target)?),
+            Self::Pipelined(transport, depth) => Box::new(streams::Pipelined::new(transport, depth, target)?),
+            Self::Dump => Box::new(streams::Dumping::new(target)?),
+            Self::Set => Box::new(changes::Changes::new()?),
+        })
+    }
+}
 
-    pub(crate) fn name(self) -> String {
-        match self {
-            Self::GetPort(window) => format!("udp GETPORT, {window} in flight"),
-            Self::GetAddr(version, window) => format!("udp GETADDR v{version}, {window} in flight"),
-            Self::Connect => "tcp connect, GETPORT, close".to_owned(),
+impl Target {
+    fn socket_address(&self) -> SocketAddr {
+        SocketAddr::from((self.address, bind::PORT))
+    }
+
+    /// The calls that a question makes, in the order in which they are asked.
+    fn calls(&self, question: Question) -> Result<Vec<Vec<u8>>> {
+        let count = self.programs.count.clamp(1, CALLS_MAX);
+        (0..count).map(|turn| question.call(self.programs.pick(turn), self.address)).collect()
+    }
+}
+
+/// Reading and writing of either transport.
+pub(crate) trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// A connection to the port mapper of this namespace.
+pub(crate) fn connect(transport: Transport, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+    Ok(match transport {
+        Transport::Tcp => {
+            let stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
         }
-    }
-
-    fn request(self, xid: Xid) -> Result<([u8; 128], usize)> {
-        let mut arguments = [0; 96];
-        let mut writer = Writer::new(&mut arguments);
-        let (version, procedure) = match self {
-            Self::GetAddr(version, _) => {
-                let (program, address) = (PROGRAM, b"127.0.0.1.0.111");
-                let wanted =
-                    Rpcb { program, version: Version(1), netid: b"udp", address, owner: b"libtirpc" };
-                wanted.encode(&mut writer)?;
-                (version, bind::GETADDR)
-            }
-            Self::GetPort(_) | Self::Connect => {
-                let protocol = Protocol::UDP;
-                Mapping { program: PROGRAM, version: Version(1), protocol, port: 0 }.encode(&mut writer)?;
-                (bind::V2, bind::GETPORT)
-            }
-        };
-        let call = Call { arguments: writer.written(), ..Call::new(xid, bind::PROGRAM, version, procedure) };
-        let mut message = [0; 128];
-        let mut writer = Writer::new(&mut message);
-        call.encode(&mut writer)?;
-        let len = writer.len();
-        Ok((message, len))
-    }
+        Transport::Unix => {
+            let stream = UnixStream::connect(bind::SOCKET_PATH)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Box::new(stream)
+        }
+    })
 }
 
-/// Keeps the workload going for some time; the time that each request took.
-pub(crate) fn run(workload: Workload, time: Duration) -> Result<Vec<Duration>> {
-    match workload {
-        Workload::GetPort(window) | Workload::GetAddr(_, window) => datagrams(workload, window, time),
-        Workload::Connect => connections(workload, time),
-    }
-}
-
-fn datagrams(workload: Workload, window: usize, time: Duration) -> Result<Vec<Duration>> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.connect((Ipv4Addr::LOCALHOST, bind::PORT))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    let (mut message, len) = workload.request(Xid(0))?;
-    let (mut latencies, mut under_way) = (Vec::new(), HashMap::new());
-    let (start, mut xid) = (Instant::now(), 0_u32);
+/// Reads one record, however many fragments it has, into `buffer`, which grows as needed; its length.
+pub(crate) fn read_record(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<usize> {
+    const LAST: u32 = 0x8000_0000;
+    let mut end = 0;
     loop {
-        let over = start.elapsed() >= time;
-        while !over && under_way.len() < window {
-            xid = xid.wrapping_add(1);
-            message[..4].copy_from_slice(&xid.to_be_bytes());
-            under_way.insert(Xid(xid), Instant::now());
-            socket.send(&message[..len])?;
+        let mut mark = [0; 4];
+        stream.read_exact(&mut mark)?;
+        let mark = u32::from_be_bytes(mark);
+        let start = end;
+        end += usize::try_from(mark & !LAST)?;
+        if buffer.len() < end {
+            buffer.resize(end, 0);
         }
-        if under_way.is_empty() {
-            return Ok(latencies);
+        stream.read_exact(&mut buffer[start..end])?;
+        if mark & LAST != 0 {
+            return Ok(end);
         }
-        // One answer is waited for; those that are there already are taken with it, so that the window is refilled
-        // by a burst and the server is never idle for our sake.
-        let mut wait = true;
-        while let Some(reply) = receive(&socket, wait)? {
-            let sent = under_way.remove(&reply).ok_or("an answer to nothing")?;
-            latencies.push(sent.elapsed());
-            wait = false;
-        }
-    }
-}
-
-/// The xid of the next reply; `None` when there is none yet.
-fn receive(socket: &UdpSocket, wait: bool) -> Result<Option<Xid>> {
-    let mut reply = [0; 512];
-    socket.set_nonblocking(!wait)?;
-    match socket.recv(&mut reply) {
-        Ok(len) => check(&reply[..len]).map(Some),
-        Err(error) if !wait && error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn connections(workload: Workload, time: Duration) -> Result<Vec<Duration>> {
-    let (message, len) = workload.request(Xid(1))?;
-    let mut record = record::mark(len).ok_or("too long")?.to_vec();
-    record.extend_from_slice(&message[..len]);
-    let (start, mut latencies) = (Instant::now(), Vec::new());
-    while start.elapsed() < time {
-        let begun = Instant::now();
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, bind::PORT))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&record)?;
-        let mut reply = [0; 4 + 28];
-        stream.read_exact(&mut reply)?;
-        check(&reply[4..])?;
-        drop(stream);
-        latencies.push(begun.elapsed());
-    }
-    Ok(latencies)
-}
-
-/// The xid of a reply that found the service.
-fn check(message: &[u8]) -> Result<Xid> {
-    let reply = Reply::decode(message)?;
-    match reply.answer {
-        Answer::Success(results) if results.iter().any(|byte| *byte != 0) => Ok(reply.xid),
-        other => Err(format!("not the address of a service: {other:?}").into()),
     }
 }

@@ -1,77 +1,61 @@
-//! Measures two port mappers in one run: each in a namespace of its own, pinned to one core with the load on another,
-//! rounds interleaved. The figure is CPU time per answered request, from the kernel's accounting; what is compared is
-//! the median of the rounds' ratios, since the machine's mood is the same for both sides of a round.
+//! Measures port mappers in one run: ours, Debian's, and the limit server, which is the least that a server of this
+//! shape can cost. What is measured and what is wanted of it: `stages`. It needs root, for namespaces.
 
+mod account;
+mod limit;
 mod load;
+mod plan;
+mod rounds;
 mod side;
+mod stages;
+mod table;
+mod wire;
 
-use load::Workload;
-use side::Side;
-use std::error::Error;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::process::ExitCode;
 
-/// What was asked for on the command line.
-struct Plan {
-    ours: PathBuf,
-    rounds: usize,
-    time: Duration,
-}
+use plan::Plan;
+use testkit::{DaemonKind, skip};
+use wire::Result;
 
-impl Plan {
-    fn from_arguments() -> Result<Self, String> {
-        let mut arguments = std::env::args().skip(1);
-        let ours = arguments.next().ok_or("usage: bench RPCBIND [--quick] [--rounds N]")?.into();
-        let mut plan = Self { ours, rounds: 5, time: Duration::from_millis(700) };
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--quick" => (plan.rounds, plan.time) = (1, Duration::from_millis(100)),
-                "--rounds" => {
-                    let rounds = arguments.next().unwrap_or_default();
-                    plan.rounds = rounds.parse().map_err(|_| format!("--rounds {rounds}: not a number"))?;
-                }
-                other => {
-                    return Err(format!("{other}: unknown; usage: bench RPCBIND [--quick] [--rounds N]"));
-                }
-            }
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::from(2)
         }
-        Ok(plan)
     }
 }
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+fn run() -> Result<ExitCode> {
+    // The limit server is this program, too: `bench limit DUMP_BYTES`.
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some("limit") {
+        limit::serve(words.next().unwrap_or_default().parse()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let plan = Plan::from_arguments()?;
-    let ours = Side::start(testkit::DaemonKind::ours(&plan.ours))?;
-    let theirs = Side::start(testkit::DaemonKind::debian())?;
-    let columns = ["cpu us: ours", "debian", "ratio", "p50 us: ours", "debian", "ratio"];
-    print!("{:<28}", "workload");
-    columns.iter().for_each(|column| print!(" {column:>12}"));
-    println!();
-    for workload in Workload::ALL {
-        let mut rounds = Vec::new();
-        for round in 0..plan.rounds {
-            // Whoever goes first goes second in the next round.
-            let (first, second) = if round % 2 == 0 { (&ours, &theirs) } else { (&theirs, &ours) };
-            let figures = (first.measure(workload, plan.time)?, second.measure(workload, plan.time)?);
-            rounds.push(if round % 2 == 0 { figures } else { (figures.1, figures.0) });
+    if let Err(why) = skip::root().and_then(|()| skip::program(DaemonKind::DEBIAN)) {
+        if skip::is_forbidden() {
+            return Err(why.into());
         }
-        let column = |pick: &dyn Fn(&(side::Figures, side::Figures)) -> f64| median(rounds.iter().map(pick));
-        println!(
-            "{:<28} {:>12.2} {:>12.2} {:>12.3} {:>12.1} {:>12.1} {:>12.3}",
-            workload.name(),
-            column(&|(ours, _)| ours.cpu_us),
-            column(&|(_, theirs)| theirs.cpu_us),
-            column(&|(ours, theirs)| ours.cpu_us / theirs.cpu_us),
-            column(&|(ours, _)| ours.p50_us),
-            column(&|(_, theirs)| theirs.p50_us),
-            column(&|(ours, theirs)| ours.p50_us / theirs.p50_us),
-        );
+        println!("SKIPPED: bench: {why}");
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(())
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let mut missed = 0_u32;
+    let mut first = true;
+    for stage in stages::ALL {
+        stage(&plan, &mut |line| {
+            if std::mem::take(&mut first) {
+                println!("{}", table::heading());
+            }
+            println!("{line}");
+            missed += u32::from(line.passes() == Some(false));
+        })?;
+    }
+    if missed > 0 && !plan.quick {
+        println!("{missed} missed");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
