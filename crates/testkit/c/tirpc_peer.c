@@ -1,6 +1,7 @@
 /* A service and a client of libtirpc, as C programs have them: every call of the binding interface, one line each.
    "tirpc_peer" runs all steps; "tirpc_peer set NETID PROGRAM VERSION ADDRESS" registers one row and ends,
-   "tirpc_peer unset NETID PROGRAM VERSION" unregisters one.
+   "tirpc_peer unset NETID PROGRAM VERSION" unregisters one; "tirpc_peer stay PATH" registers all that the service has,
+   with its local socket at that path, and serves until it is killed.
    What it prints does not depend on ports, times or the machine. */
 #include <rpc/rpc.h>
 #include <rpc/pmap_clnt.h>
@@ -23,8 +24,8 @@
 #define PROGRAM 600000001
 #define OTHER 600000002
 #define OLD 600000003
-#define SOCKET_PATH "/run/tirpc_peer.sock"
 
+static const char *socket_path = "/run/tirpc_peer.sock";
 static const char *NETIDS[] = {"udp", "tcp", "udp6", "tcp6", "local", NULL};
 static struct timeval wait_for = {5, 0};
 /* Filters are called with more arguments than xdr_void takes, by design of the library. */
@@ -61,11 +62,12 @@ static void serve(void)
 	struct netconfig *nconf;
 	void *handle = setnetconfig();
 	SVCXPRT *local;
-	struct sockaddr_un path = {.sun_family = AF_UNIX, .sun_path = SOCKET_PATH};
+	struct sockaddr_un path = {.sun_family = AF_UNIX};
 	struct t_bind where = {.addr = {sizeof path, sizeof path, &path}, .qlen = 16};
 
 	printf("svc_create visible: %d\n", svc_create(dispatch, PROGRAM, 1, "visible"));
-	unlink(SOCKET_PATH);
+	snprintf(path.sun_path, sizeof path.sun_path, "%s", socket_path);
+	unlink(socket_path);
 	nconf = getnetconfigent("local");
 	local = svc_tli_create(RPC_ANYFD, nconf, &where, 0, 0);
 	printf("svc_tli_create local: %d\n", local != NULL);
@@ -235,6 +237,12 @@ int main(int count, char **word)
 	if (count == 5 && strcmp(word[1], "unset") == 0)
 		return unset_one(word + 2);
 	setlinebuf(stdout);
+	if (count == 3 && strcmp(word[1], "stay") == 0) {
+		socket_path = word[2];
+		serve();
+		svc_run();
+		return 1;
+	}
 	serve();
 	rows("service", PROGRAM);
 	rows("other", OTHER);
