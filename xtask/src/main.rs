@@ -22,8 +22,10 @@ usage: cargo xtask <command>
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
   bench [OPTIONS]                        measure what requests cost beside Debian's rpcbind and beside a server that only
                                          answers; --help lists the options
-  soak [--kills N] [--starts N]          kill the daemon under load (10,000 times), time its starts (50), and attack it
-                                         with full counts
+  soak [--only PART] [--kills N] [--starts N] [--mixed-seconds N]
+                                         kill the daemon under load (10,000 times) and time its starts (50); attack it
+                                         with full counts; watch its memory under mixed load (1,800 seconds);
+                                         PART is one of kills, attacks, mixed
   dist                                   write manual pages, completions and the sample configuration
   packages                               install the Debian packages that the tests talk to
 

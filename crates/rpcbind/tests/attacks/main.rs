@@ -13,6 +13,7 @@ mod forged;
 mod frames;
 mod lengths;
 mod logs;
+mod mixed;
 mod remote_calls;
 mod sockets;
 mod users;

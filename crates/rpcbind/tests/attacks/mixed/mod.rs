@@ -1,0 +1,140 @@
+//! Everything at once, for long: look-ups over every transport, changes, services that die, broken messages,
+//! connections that are dropped, reloads, interfaces that come and go. Memory stays what it is once it has settled, and
+//! afterwards there are as many descriptors and rows as before. `PORTMAP_MIXED_SECONDS` says for how long;
+//! `cargo xtask soak` makes it half an hour. How much is done in a second is bounded.
+
+mod broken;
+mod changes;
+mod clients;
+mod look_ups;
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::{table, wait};
+
+use crate::{Scene, ask, calls};
+use clients::{CLIENTS, Running};
+
+/// How long without being told.
+const SECONDS: u64 = 60;
+/// From when on memory may not grow: at the latest, and of less than twice that.
+const SETTLED_AFTER: u64 = 300;
+/// By how much it may.
+const GROWTH_MAX_KB: usize = 1_024;
+/// Services that are there all the time; a list of them fits into a datagram.
+const SERVICES: u32 = 100;
+/// Where they are.
+const SERVICES_PORT: u16 = 5_000;
+/// What every configuration here has.
+const CONFIGURATION: &str = "judge-every-seconds = 1\nexpire-dead-seconds = 1\n";
+
+/// What the daemon has at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    after: Duration,
+    resident_kb: usize,
+    anonymous_kb: usize,
+    descriptors: usize,
+}
+
+impl Sample {
+    fn of(scene: &Scene, began: Instant) -> Self {
+        Self {
+            after: began.elapsed(),
+            resident_kb: scene.kilobytes("VmRSS"),
+            anonymous_kb: scene.kilobytes("RssAnon"),
+            descriptors: descriptors(scene),
+        }
+    }
+}
+
+fn descriptors(scene: &Scene) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", scene.daemon.pid())).unwrap().count()
+}
+
+/// What is registered, in an order of its own.
+fn rows(scene: &Scene) -> Vec<String> {
+    let mut rows: Vec<String> = table::dump(&scene.home).unwrap().iter().map(ToString::to_string).collect();
+    rows.sort();
+    rows
+}
+
+/// A figure that is to be seen although the test succeeds.
+fn say(figure: &str) {
+    std::io::stderr().write_all(format!("{figure}\n").as_bytes()).unwrap();
+}
+
+/// One sample each second, until the time is over or somebody has failed.
+fn watch(scene: &Scene, running: &Running, lasts: Duration) -> Vec<Sample> {
+    let began = Instant::now();
+    let mut samples = Vec::new();
+    while began.elapsed() < lasts && !running.is_over() {
+        thread::sleep(Duration::from_secs(1));
+        let sample = Sample::of(scene, began);
+        if samples.len() % 60 == 0 {
+            say(&format!("{sample:?}"));
+        }
+        samples.push(sample);
+    }
+    samples
+}
+
+#[test]
+fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
+    testkit::require!();
+    let _alone = crate::alone();
+    let seconds = std::env::var("PORTMAP_MIXED_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
+    let settled = (seconds / 2).min(SETTLED_AFTER);
+    let scene = Scene::new(CONFIGURATION);
+    // Before anybody has connected.
+    let descriptors_before = descriptors(&scene);
+    let _services = changes::services(&scene);
+    scene.register(SERVICES);
+    let rows_before = rows(&scene);
+
+    let running = Running::new();
+    let samples = thread::scope(|scope| {
+        for (client, done) in CLIENTS.iter().zip(running.done()) {
+            scope.spawn(|| client.live(&scene, &running, done));
+        }
+        let samples = watch(&scene, &running, Duration::from_secs(seconds));
+        running.end();
+        samples
+    });
+
+    let answered = running.done().iter().map(|done| done.load(Ordering::Relaxed));
+    for (client, answered) in CLIENTS.iter().zip(answered.clone()) {
+        say(&format!("{answered:>9} {}", client.name));
+        assert!(answered > 0, "{}", client.name);
+    }
+    let later = samples.iter().skip_while(|sample| sample.after < Duration::from_secs(settled));
+    let base = *later.clone().next().unwrap();
+    let most = |of: fn(&Sample) -> usize| later.clone().map(of).max().unwrap();
+    let (resident, anonymous) = (most(|sample| sample.resident_kb), most(|sample| sample.anonymous_kb));
+    say(&format!(
+        "{seconds} s of mixed load, {} calls answered: {} kB resident after {settled} s and at most {resident} kB later, \
+         {} kB and {anonymous} kB of it anonymous; {} to {} descriptors",
+        answered.sum::<u64>(),
+        base.resident_kb,
+        base.anonymous_kb,
+        later.clone().map(|sample| sample.descriptors).min().unwrap(),
+        most(|sample| sample.descriptors)
+    ));
+
+    changes::take_back(&scene);
+    let mut left = (0, 0);
+    let same = wait::until("as many descriptors and the same rows as before", || {
+        let (descriptors, rows) = (descriptors(&scene), rows(&scene));
+        left = (descriptors, rows.len());
+        Ok((descriptors <= descriptors_before && rows == rows_before).then_some(()))
+    });
+    let before = (descriptors_before, rows_before.len());
+    assert!(same.is_ok(), "{left:?} descriptors and rows, and {before:?} before");
+    say(&format!("{left:?} descriptors and rows afterwards, {before:?} before"));
+    assert!(resident <= base.resident_kb + GROWTH_MAX_KB, "{samples:?}");
+    assert!(anonymous <= base.anonymous_kb + GROWTH_MAX_KB, "{samples:?}");
+    scene.is_well();
+}
