@@ -54,7 +54,6 @@ impl Merger<'_, '_> {
             foreground: args.foreground,
             debug: args.debug,
             abort: args.abort && args.debug > 0,
-            warm_start: args.warm_start,
             remote_calls: args.remote_calls,
             listen: self.listen(&written.listen, port),
             listen_is_given: !args.listen.is_empty() || written.listen.is_some(),

@@ -18,8 +18,6 @@ pub struct Settings {
     pub debug: u8,
     /// Abort with a core dump on an internal error (`-a` with `-d`).
     pub abort: bool,
-    /// Start with the registrations of the last run (`-w`).
-    pub warm_start: bool,
     /// Remote calls were asked for (`-r`).
     pub remote_calls: bool,
     /// The addresses at which UDP and TCP are served. Never empty, none twice.

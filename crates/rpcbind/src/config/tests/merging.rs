@@ -62,13 +62,7 @@ fn every_flag_goes_before_its_key() {
     let text = "insecure = false\nlog-connections = false\nuser = 1000\nport = 222\nsocket = '/tmp/file'\n\
                 abstract-socket = '@file'\nopen-missing = false\nallow-partial = false\n";
     let settings = check(&args, text).expect("it is right").settings;
-    assert!(
-        settings.check
-            && settings.foreground
-            && settings.abort
-            && settings.warm_start
-            && settings.remote_calls
-    );
+    assert!(settings.check && settings.foreground && settings.abort && settings.remote_calls);
     assert!(settings.reloadable.insecure && settings.reloadable.log_connections);
     assert!(settings.open_missing && settings.allow_partial);
     assert_eq!((settings.debug, settings.port), (2, 0));
