@@ -1,7 +1,9 @@
 //! What outlives a run of the daemon in the service manager's descriptor store (sd_pid_notify_with_fds(3)): sockets that
-//! it opened itself, and root's unix connections, which the Linux kernel would not make again to unregister.
+//! it opened itself, the table in memory files, and root's unix connections, which the Linux kernel would not make again
+//! to unregister.
 //! Of what comes back only the kernel's facts are believed; the name says nothing but that it is ours.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -14,17 +16,21 @@ use crate::net::listen::{Endpoint, Socket};
 use crate::notify::Notifier;
 use crate::peer::Peer;
 use crate::process::Passed;
+use crate::state::memory::{self, Memory};
 
 /// What the names of everything stored begin with, and how they go on.
 const OURS: &str = "kept-";
 const LISTENER: &str = "kept-listener-";
 const CONNECTION: &str = "kept-connection-";
+const TABLE: &str = "kept-table";
 /// The longest name of a descriptor.
 const NAME_MAX: usize = 255;
+/// Memory files that the table is kept in.
+const TABLES: usize = 2;
 /// How long the manager may take to take something out.
 const CLEARED: Duration = Duration::from_secs(5);
 /// Connections stored, as many as are reserved for root.
-const CONNECTIONS_MAX: usize = 64;
+pub(crate) const CONNECTIONS_MAX: usize = 64;
 
 /// What was passed to this run, sorted.
 #[derive(Debug, Default)]
@@ -35,6 +41,10 @@ pub(crate) struct Kept {
     pub(crate) listeners: Vec<(String, Socket)>,
     /// Connections of root's that an earlier run accepted.
     pub(crate) connections: Vec<OwnedFd>,
+    /// Memory files with the table of an earlier run; at most two.
+    pub(crate) tables: Vec<File>,
+    /// Why something was not taken that should have been ours.
+    pub(crate) faults: Vec<String>,
     /// The names of what cannot be used: closed here, and to be taken out of the store.
     useless: Vec<String>,
 }
@@ -54,6 +64,8 @@ impl Kept {
                     Ok(socket) if !socket.dual_stack => kept.listeners.push((name, socket)),
                     _ => kept.useless.push(name),
                 }
+            } else if name == TABLE {
+                kept.sort_table(descriptor);
             } else if name.starts_with(CONNECTION) && is_roots_connection(descriptor.as_fd()) {
                 kept.connections.push(descriptor);
             } else {
@@ -61,6 +73,17 @@ impl Kept {
             }
         }
         kept
+    }
+
+    fn sort_table(&mut self, descriptor: OwnedFd) {
+        match memory::recognise(descriptor) {
+            Ok(file) if self.tables.len() < TABLES => self.tables.push(file),
+            Ok(_) => self.useless.push(TABLE.to_owned()),
+            Err(foreign) => {
+                self.faults.push(format!("a table that the service manager holds is not read: {foreign}"));
+                self.useless.push(TABLE.to_owned());
+            }
+        }
     }
 
     /// The stored socket of exactly this address, once; a path that leads elsewhere meanwhile is none.
@@ -130,7 +153,7 @@ impl Store {
     }
 
     /// Stores sockets that were opened by this run, as many as there is room for, and notes that they stay. Answers
-    /// how much room is left for connections.
+    /// how much room is left.
     ///
     /// # Errors
     /// The manager cannot be told.
@@ -149,7 +172,20 @@ impl Store {
                 socket.inherited = true;
             }
         }
-        Ok(room.min(CONNECTIONS_MAX))
+        Ok(room)
+    }
+
+    /// Stores the memory files of the table, when there is room for both; what is stored already stays as it is.
+    /// Answers how much room is left for connections.
+    ///
+    /// # Errors
+    /// The manager cannot be told.
+    pub(crate) fn keep_tables(&self, memory: Memory, room: usize) -> io::Result<(Option<Memory>, usize)> {
+        let Some(room) = room.checked_sub(TABLES) else { return Ok((None, room)) };
+        for file in memory.files() {
+            self.notifier.send(&format!("FDSTORE=1\nFDNAME={TABLE}\nFDPOLL=0"), &[file.as_fd()])?;
+        }
+        Ok((Some(memory), room))
     }
 
     /// Stores a connection. It is taken out by itself when its other end is closed.

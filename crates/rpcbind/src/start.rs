@@ -13,7 +13,6 @@ mod sockets;
 mod storing;
 mod watch;
 
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -37,6 +36,7 @@ use crate::server::{Endpoint, Limits, LoopError, Parts, Server};
 use crate::state::beginning::Adopted;
 use crate::state::durable::status_line;
 use crate::state::prepare::{self, PrepareError, Prepared};
+use rows::Place;
 use rules::Rules;
 use sockets::SocketsError;
 use storing::Storing;
@@ -197,9 +197,9 @@ fn serve(
     if let Some(interval) = storing::watchdog() {
         server.time(Box::new(watch::SignsOfLife::new(notifier.clone(), interval)));
     }
-    let place = rows::place(directory, server.home());
+    let place = Place::new(directory, storing.tables(), server.home());
     privilege::drop_to(user.as_ref())?;
-    confined(confine::files(place.as_ref().map(|(prepared, _)| prepared.directory.as_fd())), args)?;
+    confined(confine::files(place.as_ref().and_then(Place::directory)), args)?;
     rows::begin(place, adopted, &mut server, notifier);
     storing.connections(&mut server);
     confined(confine::calls(), args)?;

@@ -63,7 +63,7 @@ fn the_units_filter_allows_every_system_call_of_a_whole_run() {
         "--clear-groups",
         "--bounding-set=-all",
     ]);
-    command.args(["--no-new-privs".as_ref(), program.as_os_str()]).args(["-f", "--port", "0"]);
+    command.args(["--no-new-privs", "env", "FDSTORE=9"]).arg(&program).args(["-f", "--port", "0"]);
     let daemon = Process::spawn(&home, &mut command).unwrap();
     wait::until("ready", || Ok(daemon.stderr().contains("ready: ").then_some(()))).unwrap();
     assert!(!daemon.stderr().contains("not confined"), "{}", daemon.stderr());

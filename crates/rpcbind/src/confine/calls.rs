@@ -68,7 +68,7 @@ calls! {
     libc::SYS_recvfrom, Any, "read connections and netlink answers";
     libc::SYS_sendto, Any, "write connections, ask netlink, write to the system log by its path";
     libc::SYS_read, Any, "signals, inotify, the stopping bell, files";
-    libc::SYS_write, Any, "the journal of changes, standard error";
+    libc::SYS_write, Any, "the journal of changes in its file and in memory, standard error";
     libc::SYS_writev, Any, "the panic message, by some C libraries";
     libc::SYS_shutdown, Any, "end a connection from this side";
     libc::SYS_close, Any, "end connections and files";
@@ -84,7 +84,8 @@ calls! {
     libc::SYS_fstat, Any, "what kind of file it is that was opened";
     libc::SYS_newfstatat, Any, "when a state file was written; tells of other files no contents either";
     libc::SYS_statx, Any, "the same";
-    libc::SYS_lseek, Any, "the length of a file that is read whole";
+    libc::SYS_lseek, Any, "the length of a file that is read whole; the beginning of one that is written anew";
+    libc::SYS_ftruncate, Any, "empty the memory file that the next table goes to";
     libc::SYS_fsync, Any, "make the names of state files durable";
     libc::SYS_fdatasync, Any, "make an accepted change durable before it is confirmed";
     #[cfg(not(target_arch = "riscv64"))]

@@ -15,7 +15,7 @@ fn what_is_stored_is_told_from_what_a_unit_passes_and_only_the_kernels_facts_abo
     let (mine, _other) = UnixStream::pair().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
-    let file = std::fs::File::open("/dev/null").unwrap();
+    let null = || File::open("/dev/null").unwrap();
     let mut kept = Kept::sort(vec![
         passed("rpcbind.socket", TcpListener::bind("127.0.0.1:0").unwrap()),
         Passed { descriptor: TcpListener::bind("127.0.0.1:0").unwrap().into(), name: None },
@@ -23,15 +23,20 @@ fn what_is_stored_is_told_from_what_a_unit_passes_and_only_the_kernels_facts_abo
         passed("kept-listener-y", dual_stack),
         passed("kept-connection-1", mine),
         passed("kept-connection-2", listener),
-        passed("kept-connection-3", file),
-        passed("kept-memory", std::fs::File::open("/dev/null").unwrap()),
+        passed("kept-connection-3", null()),
+        passed("kept-memory", null()),
+        passed("kept-table", null()),
     ]);
     assert_eq!((kept.inherited.len(), kept.listeners.len()), (2, 1));
     // The pair's peer is this process.
     let is_root = rustix::process::geteuid().is_root();
     assert_eq!(kept.connections.len(), usize::from(is_root));
     let useless = kept.useless.join(" ");
-    assert!(useless.contains("kept-listener-y") && useless.ends_with("2 kept-connection-3 kept-memory"));
+    assert!(
+        useless.contains("kept-listener-y")
+            && useless.ends_with("2 kept-connection-3 kept-memory kept-table")
+    );
+    assert_eq!(kept.faults, ["a table that the service manager holds is not read: not a memory file"]);
     let other = Endpoint::Tcp("127.0.0.1:1".parse().unwrap());
     assert!(kept.take(&other).is_none());
     let count = kept.useless.len();
@@ -39,6 +44,16 @@ fn what_is_stored_is_told_from_what_a_unit_passes_and_only_the_kernels_facts_abo
     assert_eq!(kept.clear(&[&endpoint], &Notifier::default()).unwrap(), 0);
     assert!(kept.take(&endpoint).is_some_and(|socket| socket.inherited));
     assert!(kept.take(&endpoint).is_none());
+}
+
+#[test]
+fn two_tables_come_back_and_no_more() {
+    let memory = Memory::new(Vec::new()).unwrap();
+    let [one, other] = memory.files().map(|file| file.try_clone().unwrap());
+    let third = one.try_clone().unwrap();
+    let stored = [one, other, third].map(|file| passed("kept-table", file));
+    let kept = Kept::sort(stored.into());
+    assert_eq!((kept.tables.len(), &kept.useless[..]), (2, &["kept-table".to_owned()][..]));
 }
 
 #[test]

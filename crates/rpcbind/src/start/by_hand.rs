@@ -65,6 +65,7 @@ pub(super) fn import(settings: &Settings, from: &Path) -> Result<(), StartError>
         .collect();
     // The files that are in the state directory now are older than this.
     journal.note_files(there);
+    journal.supersede();
     journal.begin(Duration::ZERO, rows.iter(), netids);
     if let Health::Degraded(why) = journal.health() {
         return Err(StartError::ByHand(format!("{}: {why}", state.display())));
@@ -100,7 +101,7 @@ fn kept(settings: &Settings, trusted: &[u32]) -> Result<Vec<WarmRow>, StartError
     let life = present()?;
     let (journal, restored) = Journal::open(open(&settings.state_directory, trusted)?, life);
     let files = warmstart::read(journal.directory());
-    let faults = restored.faults.iter().map(ToString::to_string);
+    let faults = restored.faults.iter().map(|fault| format!("journal: {fault}"));
     for fault in faults.chain(files.faults.iter().map(ToString::to_string)) {
         warn!(target: START, "{fault}");
     }

@@ -59,6 +59,9 @@ pub(super) fn gather(
     }
     let wanted = wanted(settings, &sockets);
     let addresses: Vec<&Endpoint> = wanted.iter().map(|one| &one.endpoint).collect();
+    for fault in kept.faults.drain(..) {
+        warn!(target: START, "{fault}");
+    }
     match kept.clear(&addresses, notifier) {
         Ok(0) => {}
         Ok(useless) => info!(target: START, "{useless} stored descriptors are of no use and closed"),

@@ -1,22 +1,25 @@
 //! What is stored with the service manager between two runs: put there, and taken back.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::{info, warn};
 
-use crate::kept::{Kept, Store};
+use crate::kept::{CONNECTIONS_MAX, Kept, Store};
 use crate::logging::START;
 use crate::net::listen::Socket;
 use crate::notify::{self, Notifier};
 use crate::server::Server;
+use crate::state::memory::Memory;
 
-/// The store, when the manager offers one, and the connections that it held.
+/// The store, when the manager offers one, and what it held.
 pub(super) struct Storing {
     store: Option<Store>,
     room: usize,
     connections: Vec<OwnedFd>,
+    tables: Vec<File>,
 }
 
 impl Storing {
@@ -24,7 +27,7 @@ impl Storing {
     pub(super) fn new(kept: Kept, notifier: &Arc<Notifier>) -> Self {
         let offered = std::env::var("FDSTORE").ok();
         let store = Store::offered(offered.as_deref(), notifier);
-        Self { store, room: 0, connections: kept.connections }
+        Self { store, room: 0, connections: kept.connections, tables: kept.tables }
     }
 
     /// Stores the sockets that were opened.
@@ -39,11 +42,28 @@ impl Storing {
         }
     }
 
+    /// Stores the files that the table is kept in, those of the run before or new ones; `None` when there is no place
+    /// for them.
+    pub(super) fn tables(&mut self) -> Option<Memory> {
+        let store = self.store.as_ref()?;
+        let memory = Memory::new(std::mem::take(&mut self.tables));
+        match memory.and_then(|memory| store.keep_tables(memory, self.room)) {
+            Ok((memory, room)) => {
+                self.room = room;
+                memory
+            }
+            Err(error) => {
+                warn!(target: START, "the table cannot be stored with the service manager: {error}");
+                None
+            }
+        }
+    }
+
     /// Serves the connections of the run before, and stores those of this one. To be called when the table is filled.
     pub(super) fn connections(self, server: &mut Server) {
         let Some(store) = self.store else { return };
         let count = self.connections.len();
-        let dead = server.keep_connections(store, self.room, self.connections);
+        let dead = server.keep_connections(store, self.room.min(CONNECTIONS_MAX), self.connections);
         if count > 0 {
             info!(target: START, "{count} connections were taken back, {dead} of them dead");
         }

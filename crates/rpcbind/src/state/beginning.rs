@@ -8,7 +8,7 @@ use oncrpc::{Program, Version};
 use rpcbind_core::caller::Namespace;
 
 use super::format::{FileDigests, KeptRow};
-use super::journal::Restored;
+use super::reading::Restored;
 use crate::warmstart::{self, WarmRow, WarmStart};
 
 /// What the table begins with.
@@ -30,6 +30,8 @@ pub enum Origin {
     /// The journal, because the C daemon has consumed the files and left none: it was killed. Services may have come
     /// and gone since.
     OldJournal,
+    /// The journal that the service manager has held; the state directory has none that is as new.
+    Stored,
     /// The files, which the C daemon has written since the journal was.
     Files,
     /// The answer of a daemon that has ended without writing the files.
@@ -52,6 +54,7 @@ impl Origin {
         match self {
             Self::Journal => "the last run",
             Self::OldJournal => "the last run but one",
+            Self::Stored => "the last run, from the service manager's descriptor store,",
             Self::Files => "the last rpcbind, from its files,",
             Self::Adopted => "the last rpcbind, from its answer,",
         }
@@ -59,6 +62,17 @@ impl Origin {
 }
 
 impl Beginning {
+    /// Of the journal in the state directory and the one that the service manager has held, the one that more changes
+    /// have led to; the one in the directory when they are the same. Answers it and whether it is the manager's.
+    #[must_use]
+    pub fn newer(mut disk: Restored, memory: Restored) -> (Restored, bool) {
+        if memory.sequence <= disk.sequence {
+            return (disk, false);
+        }
+        let files = memory.files.or(disk.files.take());
+        (Restored { files, ..memory }, true)
+    }
+
     /// Decides. Files that differ from the recorded ones were written after the journal and replace its rows; both
     /// absent after an end in order were consumed; otherwise the journal is the truth.
     #[must_use]

@@ -72,6 +72,8 @@ pub enum Record {
     Files(FileDigests),
     /// The daemon ended in order.
     Closed,
+    /// The table is whole: what stands before is all of it, after so many changes. Every record behind it is one more.
+    Whole(u64),
 }
 
 /// Why the reading of a journal stopped before its end.
@@ -166,6 +168,7 @@ mod kind {
     pub(super) const CHANGE: u32 = 2;
     pub(super) const FILES: u32 = 3;
     pub(super) const CLOSED: u32 = 4;
+    pub(super) const WHOLE: u32 = 5;
 }
 
 impl Record {
@@ -185,6 +188,7 @@ impl Record {
             }
             kind::FILES => Self::Files([digest(&mut reader)?, digest(&mut reader)?]),
             kind::CLOSED => Self::Closed,
+            kind::WHOLE => Self::Whole(number(&mut reader)?),
             other => return Err(XdrError::Discriminant(other)),
         };
         reader.finish()?;
@@ -214,6 +218,10 @@ impl Encode for Record {
                 })
             }
             Self::Closed => writer.u32(kind::CLOSED),
+            Self::Whole(sequence) => {
+                writer.u32(kind::WHOLE)?;
+                writer.raw(&sequence.to_be_bytes())
+            }
         }
     }
 }
@@ -268,8 +276,12 @@ fn text(reader: &mut Reader<'_>, max: u32) -> Result<String, XdrError> {
 }
 
 fn namespace(reader: &mut Reader<'_>) -> Result<Namespace, XdrError> {
+    number(reader).map(Namespace)
+}
+
+fn number(reader: &mut Reader<'_>) -> Result<u64, XdrError> {
     let (high, low) = (reader.u32()?, reader.u32()?);
-    Ok(Namespace(u64::from(high) << 32 | u64::from(low)))
+    Ok(u64::from(high) << 32 | u64::from(low))
 }
 
 fn digest(reader: &mut Reader<'_>) -> Result<Option<[u8; 32]>, XdrError> {

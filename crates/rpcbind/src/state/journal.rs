@@ -2,60 +2,23 @@
 //! loop, whatever the size of the table; rewritten when it has grown to several times what it has to say.
 //! It never believes a file that somebody else could have put there, and never stops the service.
 
-use super::directory::{Directory, Unfit};
-use super::format::{self, Damage, FileDigests, KeptRow, Life, Record};
+use super::directory::Directory;
+use super::format::{self, FileDigests, KeptRow, Life, Record};
+use super::medium::{Medium, OnDisk};
+use super::memory::Memory;
+use super::reading::Restored;
 use oncrpc::bind::Netids;
-use oncrpc::{Program, Version};
 use rpcbind_core::outcome::Change;
 use rpcbind_core::registry::Row;
-use rustix::io::Errno;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io;
 use std::time::Duration;
 
-/// The journal's name in the state directory, and that of its successor while it is written.
-const NAME: &str = "journal";
-const NEXT: &str = "journal.new";
-/// The most bytes that are read at start. A full table takes a quarter of it.
-const MAX_BYTES: u64 = 16 << 20;
-/// The most rows that are taken from one. A full table has a quarter of it.
-const MAX_ROWS: usize = 65_536;
 /// A journal shorter than this is not worth rewriting.
 const REWRITE_FROM: u64 = 256 << 10;
 /// How long a degraded journal waits before it tries again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What a journal held when it was opened.
-#[derive(Debug, Default)]
-pub struct Restored {
-    /// The rows, in the order of registration.
-    pub rows: Vec<KeptRow>,
-    /// The digests of the C daemon's files when they were last imported or written, also those that another life
-    /// recorded: files that have them are that life's.
-    pub files: Option<FileDigests>,
-    /// The daemon ended in order.
-    pub closed: bool,
-    /// What could not be believed or read.
-    pub faults: Vec<Fault>,
-}
-
-/// Why a journal, or the end of one, was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The file is not one that we have written.
-    #[error("{NAME}: {0}")]
-    Unfit(#[from] Unfit),
-    /// The file is damaged: what stands before is taken.
-    #[error("{NAME}: {0}")]
-    Damaged(#[from] Damage),
-    /// The table is longer than any of ours; so many rows at its end are not taken.
-    #[error("{NAME}: more than {MAX_ROWS} rows, {0} are not taken")]
-    Rows(usize),
-    /// The table of another boot or of another network namespace.
-    #[error("{NAME}: written under another boot or in another network namespace")]
-    OtherLife,
-}
+/// How far ahead a table is put that is to be newer than any that is kept somewhere else.
+const AHEAD: u64 = 1 << 32;
 
 /// Whether changes are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +31,12 @@ pub enum Health {
 
 /// An open journal.
 #[derive(Debug)]
-pub struct Journal {
-    directory: Directory,
+pub struct Journal<M = OnDisk> {
+    medium: M,
     life: Life,
     files: FileDigests,
-    file: Option<File>,
+    /// Changes that led to this table, counted over all runs.
+    sequence: u64,
     pending: Vec<u8>,
     scratch: Box<[u8]>,
     /// Bytes in the file now, and right after it was last rewritten.
@@ -83,16 +47,36 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads what the last life left. Nothing is written yet: that is for [`Journal::begin`], when the rows have been
-    /// judged.
+    /// Reads what the last life left in a directory. Nothing is written yet: that is for [`Journal::begin`], when the
+    /// rows have been judged.
     #[must_use]
     pub fn open(directory: Directory, life: Life) -> (Self, Restored) {
-        let restored = read(&directory, life);
+        Self::restore(OnDisk::new(directory), life)
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.medium.directory
+    }
+}
+
+impl Journal<Memory> {
+    /// Reads what the last life left with the service manager. Nothing is written yet.
+    #[must_use]
+    pub fn recall(memory: Memory, life: Life) -> (Self, Restored) {
+        Self::restore(memory, life)
+    }
+}
+
+impl<M: Medium> Journal<M> {
+    fn restore(mut medium: M, life: Life) -> (Self, Restored) {
+        let restored = medium.restore(life);
         let journal = Self {
-            directory,
+            medium,
             life,
             files: restored.files.unwrap_or_default(),
-            file: None,
+            sequence: restored.sequence.unwrap_or(0),
             pending: Vec::new(),
             scratch: format::scratch(),
             len: 0,
@@ -103,6 +87,16 @@ impl Journal {
         (journal, restored)
     }
 
+    /// Counts on from here: so many changes have led to the table that it begins with.
+    pub fn count_from(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
+    /// Has the next table be newer than any that a service manager may still hold.
+    pub fn supersede(&mut self) {
+        self.sequence = self.sequence.saturating_add(AHEAD);
+    }
+
     /// Writes the table as it is now, which every later change follows.
     pub fn begin<'a>(&mut self, now: Duration, rows: impl Iterator<Item = &'a Row>, netids: &Netids) {
         self.pending.clear();
@@ -110,12 +104,6 @@ impl Journal {
             Ok(()) => self.health = Health::Durable,
             Err(error) => self.degrade(now, &error),
         }
-    }
-
-    /// The state directory.
-    #[must_use]
-    pub fn directory(&self) -> &Directory {
-        &self.directory
     }
 
     /// Whether changes are durable.
@@ -184,15 +172,14 @@ impl Journal {
 
     /// While degraded there is nothing to append to, and the whole table is written later.
     fn record(&mut self, record: &Record) {
+        self.sequence = self.sequence.saturating_add(1);
         if self.health == Health::Durable {
             format::append(record, &mut self.scratch, &mut self.pending);
         }
     }
 
     fn write_pending(&mut self) -> io::Result<()> {
-        let file = self.file.as_mut().ok_or(Errno::BADF)?;
-        file.write_all(&self.pending)?;
-        file.sync_data()?;
+        self.medium.append(&self.pending)?;
         self.len = self.len.saturating_add(u64::try_from(self.pending.len()).unwrap_or(u64::MAX));
         self.pending.clear();
         Ok(())
@@ -202,7 +189,6 @@ impl Journal {
     fn degrade(&mut self, now: Duration, error: &io::Error) {
         self.health = Health::Degraded(error.to_string());
         self.retry_at = now.saturating_add(RETRY);
-        self.file = None;
         self.pending.clear();
     }
 
@@ -214,8 +200,8 @@ impl Journal {
         for row in rows {
             put(&Record::Change { removed: Vec::new(), added: Some(kept(row, netids)) });
         }
-        let file = self.directory.replace(NEXT, NAME, &bytes)?;
-        self.file = Some(file);
+        put(&Record::Whole(self.sequence));
+        self.medium.replace(&bytes)?;
         self.pending.clear();
         self.len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.rewritten_len = self.len;
@@ -231,83 +217,5 @@ fn kept(row: &Row, netids: &Netids) -> KeptRow {
         address: row.address.clone().into(),
         owner: row.owner,
         namespace: row.namespace,
-    }
-}
-
-fn read(directory: &Directory, life: Life) -> Restored {
-    let mut restored = Restored::default();
-    let file = match directory.open_to_read(NAME, MAX_BYTES) {
-        Ok(Some(file)) => BufReader::new(file),
-        Ok(None) => return restored,
-        Err(unfit) => {
-            restored.faults.push(unfit.into());
-            return restored;
-        }
-    };
-    let mut table = Table::default();
-    let mut whose = None;
-    let read = format::read(file, |record| match record {
-        Record::Life(life) => whose = Some(life),
-        Record::Change { removed, added } => {
-            restored.closed = false;
-            if whose == Some(life) {
-                table.apply(removed, added);
-            }
-        }
-        Record::Files(files) => {
-            restored.closed = false;
-            restored.files = Some(files);
-        }
-        Record::Closed => restored.closed = true,
-    });
-    if let Err(damage) = read {
-        restored.faults.push(damage.into());
-        restored.closed = false;
-    }
-    if table.refused > 0 {
-        restored.faults.push(Fault::Rows(table.refused));
-    }
-    if whose == Some(life) {
-        restored.rows = table.into_rows();
-        return restored;
-    }
-    if whose.is_some() {
-        restored.faults.push(Fault::OtherLife);
-    }
-    Restored { faults: restored.faults, files: restored.files, ..Restored::default() }
-}
-
-/// The table that a journal's changes lead to.
-#[derive(Default)]
-struct Table {
-    rows: BTreeMap<u64, KeptRow>,
-    places: BTreeMap<(Program, Version, String), u64>,
-    next: u64,
-    refused: usize,
-}
-
-impl Table {
-    fn apply(&mut self, removed: Vec<(Program, Version, String)>, added: Option<KeptRow>) {
-        for key in removed {
-            if let Some(place) = self.places.remove(&key) {
-                self.rows.remove(&place);
-            }
-        }
-        if let Some(row) = added {
-            if self.rows.len() >= MAX_ROWS {
-                self.refused = self.refused.saturating_add(1);
-                return;
-            }
-            let key = (row.program, row.version, row.netid.clone());
-            if let Some(place) = self.places.insert(key, self.next) {
-                self.rows.remove(&place);
-            }
-            self.rows.insert(self.next, row);
-            self.next = self.next.saturating_add(1);
-        }
-    }
-
-    fn into_rows(self) -> Vec<KeptRow> {
-        self.rows.into_values().collect()
     }
 }

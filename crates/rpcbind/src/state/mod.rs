@@ -6,6 +6,9 @@ pub(crate) mod durable;
 pub mod format;
 pub mod journal;
 pub mod life;
+pub mod medium;
+pub mod memory;
 pub mod prepare;
+pub mod reading;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,9 @@
 
 use super::directory::{Directory, Unfit};
 use super::format::{KeptRow, Life, Record, append, read, scratch};
-use super::journal::{Fault, Health, Journal, Restored};
+use super::journal::{Health, Journal};
+use super::memory::Memory;
+use super::reading::{Fault, Restored};
 use oncrpc::bind::{Netid, Netids};
 use oncrpc::{Program, Version};
 use rpcbind_core::caller::Namespace;
@@ -193,21 +195,66 @@ fn a_file_of_another_user_is_not_read() {
 }
 
 #[test]
-fn a_journal_that_has_grown_is_rewritten_and_keeps_every_row() {
+fn a_journal_that_has_grown_is_rewritten_on_disk_and_in_memory_and_keeps_every_row() {
     let path = tempfile::tempdir().unwrap();
     let netids = Netids::default();
     let (mut journal, _) = Journal::open(directory(path.path()), LIFE);
+    let memory = Memory::new(Vec::new()).unwrap();
+    let files = memory.files().map(|file| file.try_clone().unwrap());
+    let (mut stored, _) = Journal::recall(memory, LIFE);
     journal.begin(NOW, std::iter::empty(), &netids);
+    stored.begin(NOW, std::iter::empty(), &netids);
     let mut now = row(1, 1);
-    for turn in 0..20_000_u32 {
+    for turn in 1..=20_000_u32 {
         let next = row(1, u8::try_from(turn % 200).unwrap());
-        journal.append(&Change { removed: vec![now], added: Some(next.clone()) }, &netids);
+        let change = Change { removed: vec![now], added: Some(next.clone()) };
+        journal.append(&change, &netids);
+        stored.append(&change, &netids);
         now = next;
-        journal.sync(NOW, || std::iter::once(&now), &netids);
+        stored.sync(NOW, || std::iter::once(&now), &netids);
+        // A real disk takes its time for each.
+        if turn.is_multiple_of(100) {
+            journal.sync(NOW, || std::iter::once(&now), &netids);
+        }
     }
     let len = std::fs::metadata(path.path().join("journal")).unwrap().len();
     assert!(len <= 300 << 10, "{len} bytes for one row");
-    assert_eq!(addresses(&reopen(path.path())), [&*now.address]);
+    let restored = reopen(path.path());
+    assert_eq!((addresses(&restored), restored.sequence), (vec![&*now.address], Some(20_000)));
+    let lens = files.each_ref().map(|file| file.metadata().unwrap().len());
+    assert!(lens.iter().all(|len| *len <= 300 << 10), "{lens:?} bytes for one row");
+    let (_, restored) = Journal::recall(Memory::new(files.into()).unwrap(), LIFE);
+    assert_eq!((addresses(&restored), restored.sequence), (vec![&*now.address], Some(20_000)));
+}
+
+#[test]
+fn changes_are_counted_over_all_runs_also_those_that_could_not_be_written() {
+    let path = tempfile::tempdir().unwrap();
+    let netids = Netids::default();
+    let (mut journal, _) = Journal::open(directory(path.path()), LIFE);
+    assert_eq!(reopen(path.path()).sequence, None);
+    journal.count_from(40);
+    journal.begin(NOW, std::iter::empty(), &netids);
+    journal.append(&added(row(1, 1)), &netids);
+    journal.sync(NOW, std::iter::empty, &netids);
+    assert_eq!(reopen(path.path()).sequence, Some(41));
+
+    let in_the_way = path.path().join("journal.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    journal.begin(NOW, std::iter::once(&row(1, 1)), &netids);
+    journal.append(&added(row(2, 2)), &netids);
+    assert_eq!(reopen(path.path()).sequence, Some(41), "it has not been written");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let table = [row(1, 1), row(2, 2)];
+    journal.sync(journal.deadline().unwrap(), || table.iter(), &netids);
+    assert_eq!(reopen(path.path()).sequence, Some(42));
+
+    // A table that somebody has imported by hand is newer than whatever the service manager may hold.
+    let (mut imported, restored) = Journal::open(directory(path.path()), LIFE);
+    assert_eq!(restored.sequence, Some(42));
+    imported.supersede();
+    imported.begin(NOW, table.iter(), &netids);
+    assert!(reopen(path.path()).sequence > Some(1_000_000_000));
 }
 
 #[test]

@@ -6,12 +6,13 @@
 mod kept;
 mod load;
 mod still;
+mod table;
 mod upgrade;
 
 use std::sync::Arc;
 
 use testkit::activator::Supervised;
-use testkit::{Activator, Namespace, table};
+use testkit::{Activator, Namespace};
 
 /// The daemon under test.
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
@@ -38,19 +39,24 @@ fn install(home: &Namespace) {
 fn supervised(sockets: &str, settings: &str) -> (Arc<Namespace>, Supervised) {
     let home = Arc::new(Namespace::new().unwrap());
     install(&home);
+    let service = supervise(&home, sockets, settings);
+    (home, service)
+}
+
+/// Starts whatever is installed in a machine, under a manager.
+fn supervise(home: &Arc<Namespace>, sockets: &str, settings: &str) -> Supervised {
     let service = format!(
         "[Unit]\nStartLimitBurst=50\n[Service]\nType=notify-reload\nRestart=on-failure\nRestartSec=1ms\n\
          FileDescriptorStoreMax=80\nExecStart={INSTALLED} -f\n{settings}\n"
     );
     let activator = Activator::parse(&service, sockets).unwrap();
-    let sockets = activator.open(&home).unwrap();
-    let service = activator.supervise(home.clone(), sockets).unwrap();
-    (home, service)
+    let sockets = activator.open(home).unwrap();
+    activator.supervise(home.clone(), sockets).unwrap()
 }
 
 /// The rows of services, without the port mapper's own.
-fn registered(home: &Namespace) -> Vec<table::Row> {
-    let mut rows = table::dump(home).unwrap();
+fn registered(home: &Namespace) -> Vec<testkit::table::Row> {
+    let mut rows = testkit::table::dump(home).unwrap();
     rows.retain(|row| row.program != 100_000);
     rows
 }

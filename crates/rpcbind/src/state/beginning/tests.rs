@@ -79,6 +79,31 @@ fn files_replace_the_journal_only_when_they_were_written_after_it() {
 }
 
 #[test]
+fn the_journal_that_more_changes_have_led_to_is_the_newer_one() {
+    let of = |program, sequence| {
+        let rows = vec![kept(program, "0.0.0.0.1.1", HOME)];
+        Restored { rows, files: Some([None, Some([1; 32])]), sequence, ..Restored::default() }
+    };
+    let cases = [
+        // In the directory, with the manager, whether the manager's is taken.
+        (Some(5), Some(6), true),
+        (Some(6), Some(6), false),
+        (Some(7), Some(6), false),
+        (None, Some(1), true),
+        (Some(1), None, false),
+        (None, None, false),
+    ];
+    for (disk, memory, expected) in cases {
+        let (newer, is_stored) = Beginning::newer(of(1, disk), of(2, memory));
+        assert_eq!(is_stored, expected, "{disk:?} {memory:?}");
+        assert_eq!(newer.rows[0].program, Program(if expected { 2 } else { 1 }));
+    }
+    // What another life's journal says of the C daemon's files stays known, where the manager's says nothing.
+    let memory = Restored { files: None, ..of(2, Some(1)) };
+    assert_eq!(Beginning::newer(of(1, None), memory).0.files, Some([None, Some([1; 32])]));
+}
+
+#[test]
 fn without_a_journal_the_files_are_taken() {
     let beginning = Beginning::choose(Restored::default(), files(BOTH), None, HOME);
     assert_eq!((beginning.origin, beginning.rows.len()), (Origin::Files, 1));
