@@ -2,12 +2,14 @@
 //! shape can cost. What is measured and what is wanted of it: `stages`. It needs root, for namespaces.
 
 mod account;
+mod curves;
 mod limit;
 mod load;
 mod plan;
 mod rounds;
 mod side;
 mod stages;
+mod svg;
 mod table;
 mod wire;
 
@@ -40,6 +42,10 @@ fn run() -> Result<ExitCode> {
             return Err(why.into());
         }
         println!("SKIPPED: bench: {why}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(directory) = &plan.plots {
+        curves::draw(&plan, directory)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut missed = 0_u32;

@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// Print the names of all lines and measure nothing
     #[arg(long)]
     list: bool,
+    /// Draw the growth curves into docs/performance/, or DIR, instead
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "docs/performance")]
+    plots: Option<PathBuf>,
 }
 
 /// How much of everything.
@@ -64,6 +67,7 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     pub(crate) sizes: Sizes,
     pub(crate) cores: Cores,
+    pub(crate) plots: Option<PathBuf>,
     only: Vec<String>,
     list: bool,
 }
@@ -74,7 +78,7 @@ impl Plan {
     /// # Errors
     /// The cores cannot be found out.
     pub(crate) fn from_arguments() -> Result<Self> {
-        let Options { rpcbind, quick, rounds, time_ms, only, list } = Options::parse();
+        let Options { rpcbind, quick, rounds, time_ms, only, list, plots } = Options::parse();
         let sizes = if quick {
             Sizes { ordinary: 20, few: 20, many: 200, unknown: 1_000, idle: 100, starts: 2 }
         } else {
@@ -87,6 +91,7 @@ impl Plan {
             time: Duration::from_millis(if quick { 60 } else { time_ms.max(1) }),
             sizes,
             cores: Cores::choose()?,
+            plots,
             only: only.iter().map(|name| name.to_lowercase()).collect(),
             list,
         })

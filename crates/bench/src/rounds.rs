@@ -3,7 +3,7 @@
 use crate::load::Workload;
 use crate::plan::Plan;
 use crate::side::{Figures, Side};
-use crate::table::{Bars, Column, Line, Rounds};
+use crate::table::{Bars, Column, Line, Rounds, median};
 use crate::wire::Result;
 
 /// The servers of a comparison and their columns.
@@ -29,6 +29,11 @@ impl Compared {
             }
         }
         Ok(Self { figures })
+    }
+
+    /// One side's CPU time for each answer in microseconds.
+    pub(crate) fn median_cpu(&self, column: Column) -> Option<f64> {
+        median(self.figures[column as usize].iter().map(|figures| figures.cpu_us))
     }
 
     /// The line about CPU time.

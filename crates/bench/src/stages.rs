@@ -1,7 +1,7 @@
 //! What is compared, with the bars: one stage for each state that the servers are in.
 
 mod calls;
-mod idle;
+pub(crate) mod idle;
 mod start;
 
 use oncrpc::bind;

@@ -22,20 +22,20 @@ pub(super) fn beside(plan: &Plan, report: &mut dyn FnMut(Line)) -> Result<()> {
         return Ok(());
     }
     let start = |who| Side::start(who, &plan.rpcbind, plan.cores, plan.sizes.ordinary, Clients::Here);
-    let (ours, before, limit) = (start(Who::Ours)?, start(Who::Ours)?, start(Who::Limit(0))?);
-    let _limit = DescriptorLimit::raise(idle.saturating_mul(2))?;
+    let (ours, before) = (start(Who::Ours)?, start(Who::Ours)?);
+    let _limit = DescriptorLimit::raise(idle)?;
+    let limit_kb = if wants_growth { Some(opened(&start(Who::Limit(0))?, idle)?.1) } else { None };
     let (held, ours_kb) = opened(&ours, idle)?;
-    let (held_by_limit, limit_kb) = opened(&limit, idle)?;
     if wants_look_up {
-        let sides: &Sides<'_> = &[(Column::Ours, &ours), (Column::Limit, &limit), (Column::Before, &before)];
+        let sides: &Sides<'_> = &[(Column::Ours, &ours), (Column::Before, &before)];
         let compared = Compared::run(plan, sides, Workload::Window(Question::GetPort, 64))?;
         report(compared.cpu(&look_up, Bars { before: Some(1.15), ..NONE }));
     }
     if wants_growth {
-        let columns = [vec![ours_kb], Vec::new(), vec![limit_kb], Vec::new()];
+        let columns = [vec![ours_kb], Vec::new(), limit_kb.into_iter().collect(), Vec::new()];
         report(Line { name: growth, unit: "kB", columns, bars: Bars { absolute: Some(4_096.0), ..NONE } });
     }
-    drop((held, held_by_limit));
+    drop(held);
     Ok(())
 }
 
