@@ -242,7 +242,7 @@ impl Checker<'_, '_> {
     /// A list that was written, which must not be empty then.
     fn filled<'w, T>(&mut self, written: &'w Option<Located<Vec<T>>>) -> Option<&'w Located<Vec<T>>> {
         let list = written.as_ref()?;
-        if list.is_empty() {
+        if self.source.is_empty(list) {
             self.source.fault(list, Problem::Empty);
         }
         Some(list)

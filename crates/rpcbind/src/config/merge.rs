@@ -101,7 +101,7 @@ impl Merger<'_, '_> {
                 Err(problem) => self.checker.source.fault(written, problem),
             }
         }
-        if list.is_empty() {
+        if self.checker.source.is_empty(list) {
             self.checker.source.fault(list, Problem::Empty);
         }
         addresses

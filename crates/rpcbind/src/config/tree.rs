@@ -18,14 +18,6 @@ pub(super) struct Located<T> {
     pub(super) text: String,
 }
 
-impl<T> Located<Vec<T>> {
-    /// Whether nothing was written in the list, not even something of a wrong type.
-    pub(super) fn is_empty(&self) -> bool {
-        let inside = self.text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '[' | ']'));
-        self.value.is_empty() && inside.is_empty()
-    }
-}
-
 /// A number or a text: users and programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Word {
@@ -89,6 +81,11 @@ impl<'i> Source<'i> {
     /// Whether something is wrong with a key.
     pub(super) fn has_fault(&self, key: &str) -> bool {
         self.faults.iter().any(|fault| fault.key == key)
+    }
+
+    /// Whether nothing was written in a list, not even something of a wrong type, which has its fault.
+    pub(super) fn is_empty<T>(&self, list: &Located<Vec<T>>) -> bool {
+        list.value.is_empty() && !self.has_fault(&list.key)
     }
 
     /// All that is wrong, in the order of the file.

@@ -39,6 +39,8 @@ fn each_value_has_its_limits() {
         ("listen = '192.0.2.1'", "must be a list in brackets"),
         ("listen = []", "must not be empty"),
         ("listen = [ ]", "must not be empty"),
+        ("listen = [ # none\n]", "must not be empty"),
+        ("listen = [7]", "must be text in quotes"),
         ("listen = ['::/0']", "is not an IPv4 or IPv6 address"),
         ("listen = ['255.255.255.255']", "no socket can have this address"),
         ("listen = ['ff02::202']", "no socket can have this address"),
@@ -69,6 +71,7 @@ fn each_value_has_its_limits() {
         ("[[access]]\n", "action is missing"),
         ("[[access]]\naction = 'maybe'", "must be one of allow, deny"),
         ("[[access]]\naction = 'deny'\nfrom = []", "must not be empty"),
+        ("[[access]]\naction = 'deny'\nfrom = [ # nobody yet\n]", "must not be empty"),
         (
             "[[access]]\naction = 'deny'\nprocedures = ['null', 'all']",
             "must be one of null, lookup, dump, set",
