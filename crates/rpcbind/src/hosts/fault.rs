@@ -1,7 +1,8 @@
 //! What is wrong with a rule of `hosts.allow` or `hosts.deny`, what it does instead, and what to write.
 
-use crate::logging::Escaped;
+use crate::logging::{Escaped, Printable};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 /// A rule that cannot do what it says.
@@ -148,7 +149,7 @@ impl fmt::Display for Problem {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, text, problem } = self;
-        let (file, text) = (file.display(), Escaped(text));
+        let (file, text) = (Printable(file.as_os_str().as_bytes()), Escaped(text));
         write!(f, "{file} line {line}: \"{text}\": {problem}; {}", self.remedy())
     }
 }

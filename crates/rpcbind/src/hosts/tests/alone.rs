@@ -143,6 +143,13 @@ fn a_fault_names_file_line_text_and_remedy() {
 }
 
 #[test]
+fn a_fault_is_printable_whatever_the_file_of_patterns_is_called() {
+    let hosts = settle_with("", "rpcbind: /etc/a\x1b[2J\n", |_| Ok(b"10.0.0.0/33".to_vec()));
+    let said = fault(&hosts).to_string();
+    assert!(said.starts_with("/etc/a\\x1b[2J line 1: \"10.0.0.0/33\": "), "{said}");
+}
+
+#[test]
 fn patterns_that_cannot_match_are_faults() {
     let cases = [
         ("10.1.2", Problem::NoAddress),
