@@ -14,7 +14,9 @@ const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     --cfg fuzzing";
 
-const DEFAULT_SECONDS: u64 = 60;
+/// How long all targets together take without `--seconds`, and how long each runs at least.
+const ALL_SECONDS: usize = 100;
+const LEAST_SECONDS: usize = 10;
 
 /// `cargo xtask fuzz [--seconds N] [TARGET]...`
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -28,6 +30,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     let binaries = build()?;
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = (ALL_SECONDS / names.len().div_ceil(at_once).max(1)).max(LEAST_SECONDS);
+    let seconds = seconds.unwrap_or(share);
     let mut failed = Vec::new();
     for batch in names.chunks(at_once) {
         println!("running {} for {seconds} s", batch.join(" and "));
@@ -40,16 +44,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure::Found(format!("failed: {}", failed.join(", ")))) }
 }
 
-fn parse(arguments: &[String]) -> Result<(u64, Vec<String>), Failure> {
-    let mut seconds = DEFAULT_SECONDS;
+fn parse(arguments: &[String]) -> Result<(Option<usize>, Vec<String>), Failure> {
+    let mut seconds = None;
     let mut names = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         if argument == "--seconds" {
-            seconds = arguments
-                .next()
-                .and_then(|number| number.parse().ok())
-                .ok_or_else(|| Failure::Found("--seconds wants a number".into()))?;
+            let number = arguments.next().and_then(|number| number.parse().ok());
+            seconds = Some(number.ok_or_else(|| Failure::Found("--seconds wants a number".into()))?);
         } else if argument.starts_with('-') {
             return Err(Failure::Found(format!("unknown option {argument}")));
         } else {
@@ -112,7 +114,7 @@ struct Run {
 
 impl Run {
     /// What is found is kept beside the build; the seeds in the tree stay as they are.
-    fn start(binaries: &Path, name: &str, seconds: u64) -> Result<Self, Failure> {
+    fn start(binaries: &Path, name: &str, seconds: usize) -> Result<Self, Failure> {
         let found = build_dir().join("corpus").join(name);
         let artifacts = root().join("fuzz/artifacts").join(name);
         for dir in [&found, &artifacts] {
@@ -123,7 +125,7 @@ impl Run {
         let mut command = Command::new(binaries.join(name));
         command
             .arg(format!("-max_total_time={seconds}"))
-            .args(["-max_len=10000", "-timeout=5", "-rss_limit_mb=512", "-print_final_stats=1"])
+            .args(["-max_len=10000", "-timeout=20", "-rss_limit_mb=512", "-print_final_stats=1"])
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .arg(&found);
         let seeds = root().join("fuzz/corpus").join(name);
