@@ -12,11 +12,6 @@ use testkit::{Daemon, DaemonKind, Namespace, rpcinfo_forms};
 const DEBIANS: &str = "/usr/sbin/rpcinfo";
 const OURS: &str = env!("CARGO_BIN_EXE_rpcinfo");
 
-/// Forms that Debian's tool does not know, or does not obey: `-n` really is the port here.
-fn is_meant_to_differ(form: &Form) -> bool {
-    matches!(form.arguments, ["--help" | "--version"] | ["-n", "9" | "99999", ..])
-}
-
 fn ours_and_debians(forms: &[Form]) -> (Vec<Outcome>, Vec<Outcome>) {
     let run = |tool: &str| run(Path::new(tool), &DaemonKind::debian(), forms).expect("every form runs");
     (run(OURS), run(DEBIANS))
@@ -25,7 +20,7 @@ fn ours_and_debians(forms: &[Form]) -> (Vec<Outcome>, Vec<Outcome>) {
 #[test]
 fn every_form_prints_what_debians_prints() {
     testkit::require!(DEBIANS, DaemonKind::DEBIAN, "/usr/sbin/rpc.statd");
-    let (differing, same): (Vec<_>, Vec<_>) = rpcinfo_forms().into_iter().partition(is_meant_to_differ);
+    let (same, differing): (Vec<_>, Vec<_>) = rpcinfo_forms().into_iter().partition(Form::is_classic);
     let (ours, debians) = ours_and_debians(&same);
     let found = differences(&ours, &debians);
     assert!(found.is_empty(), "{}", found.join("\n\n"));
