@@ -1,8 +1,11 @@
 //! Real services and real clients with our port mapper, exactly as with the C one: what users must not notice.
 
+#![expect(clippy::unwrap_used, reason = "a test's own functions are tests too")]
+
 use std::path::Path;
+use std::sync::OnceLock;
 use testkit::programs::{self, COMPILER, TIRPC_HEADER, TIRPC_STEPS, V2_STEPS, tirpc_steps, v2_steps};
-use testkit::rpcinfo_forms::{differences, rpcinfo_forms, run};
+use testkit::rpcinfo_forms::{Form, Outcome, differences, rpcinfo_forms, run};
 use testkit::services::{self, ALONE, STATD, TOGETHER, all_services_register, ganesha_is_found_and_read};
 use testkit::{Daemon, DaemonKind, Namespace, table};
 
@@ -62,12 +65,29 @@ fn owners_are_what_the_kernel_says_of_the_caller_over_every_transport() {
     assert_eq!(rows, expected);
 }
 
+/// Debian's tool with our port mapper.
+fn debians_with_ours() -> &'static [Outcome] {
+    static RUN: OnceLock<Vec<Outcome>> = OnceLock::new();
+    RUN.get_or_init(|| run(Path::new(RPCINFO), &ours(), &rpcinfo_forms()).unwrap())
+}
+
 #[test]
 fn debians_rpcinfo_prints_in_every_form_what_it_prints_with_debians_rpcbind() {
     testkit::require!(DaemonKind::DEBIAN, RPCINFO, STATD.program, COMPILER, TIRPC_HEADER);
-    let forms = rpcinfo_forms();
-    let theirs = run(Path::new(RPCINFO), &DaemonKind::debian(), &forms).unwrap();
-    let outcomes = run(Path::new(RPCINFO), &ours(), &forms).unwrap();
+    let theirs = run(Path::new(RPCINFO), &DaemonKind::debian(), &rpcinfo_forms()).unwrap();
+    let different = differences(&theirs, debians_with_ours());
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn our_rpcinfo_prints_in_every_form_what_debians_prints() {
+    // It is built beside the daemon.
+    let our_rpcinfo = Path::new(OURS).with_file_name("rpcinfo");
+    testkit::require!(&our_rpcinfo, RPCINFO, STATD.program, COMPILER, TIRPC_HEADER);
+    let same: Vec<Form> = rpcinfo_forms().into_iter().filter(Form::is_classic).collect();
+    let outcomes = run(&our_rpcinfo, &ours(), &same).unwrap();
+    let theirs: Vec<Outcome> =
+        debians_with_ours().iter().filter(|one| one.form.is_classic()).cloned().collect();
     let different = differences(&theirs, &outcomes);
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
