@@ -88,6 +88,8 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) journal: Box<dyn Journal + Send>,
     pub(crate) observer: Box<dyn Observer + Send>,
+    /// Whether to be in the port mappers' IPv6 multicast group: nothing but remote calls is answered there.
+    pub(crate) multicast: bool,
 }
 
 impl Builder {
@@ -166,13 +168,14 @@ impl Builder {
         let limits = self.limits.unwrap_or_else(|| Limits::of(process::descriptor_limit()));
         let Self { policy, netids, caps, .. } = self;
         let (journal, observer) = (Box::new(NoJournal), Box::new(NoObserver));
-        Ok(Server::new(Parts { sockets, policy, netids, caps, limits, journal, observer })?)
+        let multicast = false;
+        Ok(Server::new(Parts { sockets, policy, netids, caps, limits, journal, observer, multicast })?)
     }
 }
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { sockets, policy, netids, caps, limits, journal, observer } = parts;
+        let Parts { sockets, policy, netids, caps, limits, journal, observer, multicast } = parts;
         let known_home = host::home(&sockets);
         let home = known_home.unwrap_or(host::UNKNOWN_HOME);
         let settings = Settings {
@@ -186,7 +189,7 @@ impl Server {
         };
         let streams = Streams::new(limits, home);
         let mut service = Service::new(settings);
-        let interfaces = host::follow_interfaces(&mut service);
+        let interfaces = host::follow_interfaces(&mut service, &sockets, multicast);
         let listing = host::listing(known_home);
         let health = service.health_mut();
         health.version = env!("CARGO_PKG_VERSION").into();

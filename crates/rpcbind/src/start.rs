@@ -184,6 +184,7 @@ fn serve(
         limits: limits(&settings, limit),
         journal: Box::new(NoJournal),
         observer: rules.observer(),
+        multicast: settings.remote_calls,
     };
     let mut server = Server::new(parts).map_err(system("set up the event loop"))?;
     let endpoints: Vec<String> = server.endpoints().map(Endpoint::to_string).collect();

@@ -29,14 +29,17 @@ fn compile() -> Result<BpfProgram, seccompiler::BackendError> {
 
 /// Rules of which one has to hold; none at all: any arguments.
 fn conditions(only: &Only) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let one = |argument, how, value| {
-        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, value)?;
-        SeccompRule::new(vec![condition])
-    };
+    let condition =
+        |argument, how, value| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, value);
+    let one = |argument, how, value| SeccompRule::new(vec![condition(argument, how, value)?]);
+    let is = |argument, value| condition(argument, SeccompCmpOp::Eq, value);
     match only {
         Only::Any => Ok(Vec::new()),
         Only::OneOf(argument, values) => {
             values.iter().map(|value| one(*argument, SeccompCmpOp::Eq, *value)).collect()
+        }
+        Only::SocketOption(level, options) => {
+            options.iter().map(|option| SeccompRule::new(vec![is(1, *level)?, is(2, *option)?])).collect()
         }
         Only::Without(argument, bits) => Ok(vec![one(*argument, SeccompCmpOp::MaskedEq(*bits), 0)?]),
         Only::OwnProcess => Ok(vec![one(0, SeccompCmpOp::Eq, u64::from(std::process::id()))?]),

@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod dispatch;
 mod errors;
 pub(crate) mod event_loop;
+pub(crate) mod group;
 #[cfg(test)]
 mod harness;
 pub(crate) mod holder;

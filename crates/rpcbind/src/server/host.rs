@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
 use log::{info, warn};
@@ -11,12 +12,14 @@ use oncrpc::bind::{self, UniversalAddress};
 use rpcbind_core::Service;
 use rpcbind_core::caller::{Namespace, Transport};
 use rpcbind_core::facts::{Facts, Question};
+use rpcbind_core::interfaces::Interfaces;
 use rpcbind_core::settings::OwnAddress;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::logging::START;
 use crate::net::dispatch::{Dispatch, KernelFacts, NoFacts};
 use crate::net::event_loop::{Next, Watched};
+use crate::net::group::{self, Group};
 use crate::net::listen::{Endpoint, Socket};
 use crate::netlink::{InterfaceMonitor, Listing, SockDiag};
 use crate::peer;
@@ -28,12 +31,14 @@ pub(super) const UNKNOWN_HOME: Namespace = Namespace(0);
 pub(super) fn home(sockets: &[Socket]) -> Option<Namespace> {
     match sockets.iter().find(|socket| inet(&socket.endpoint).is_some()) {
         Some(socket) => peer::namespace(socket.as_fd()),
-        None => {
-            // A socket made here belongs here.
-            let here = std::os::unix::net::UnixDatagram::unbound().ok()?;
-            peer::namespace(here.as_fd())
-        }
+        None => here(),
     }
+}
+
+/// The namespace that we are in: a socket made here belongs here.
+fn here() -> Option<Namespace> {
+    let socket = UnixDatagram::unbound().ok()?;
+    peer::namespace(socket.as_fd())
 }
 
 /// The port that we are known by: that of the inet sockets, or the port mapper's.
@@ -97,16 +102,21 @@ pub(super) fn seed() -> [u64; 2] {
     [RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8)]
 }
 
-/// Reads the interfaces and follows them from then on; `None`, after a warning, where the kernel does not tell.
-pub(super) fn follow_interfaces(service: &mut Service) -> Option<Box<dyn Watched + Send>> {
+/// Reads the interfaces and follows them from then on, as a member of the port mappers' multicast group on each or not; `None`, after a warning, where the kernel does not tell.
+pub(super) fn follow_interfaces(
+    service: &mut Service,
+    sockets: &[Socket],
+    multicast: bool,
+) -> Option<Box<dyn Watched + Send>> {
     let followed = InterfaceMonitor::open().and_then(|mut monitor| {
         let interfaces = monitor.load()?;
         Ok((monitor, interfaces))
     });
     match followed {
         Ok((monitor, interfaces)) => {
+            let group = if multicast { group(sockets, &interfaces) } else { None };
             service.set_interfaces(interfaces);
-            Some(Box::new(Followed(monitor)))
+            Some(Box::new(Followed { monitor, group }))
         }
         Err(error) => {
             warn!(target: START, "{error}; callers over UDP cannot be told to be on this host");
@@ -115,16 +125,42 @@ pub(super) fn follow_interfaces(service: &mut Service) -> Option<Box<dyn Watched
     }
 }
 
-struct Followed(InterfaceMonitor);
+/// The multicast group, joined, where there is a socket that hears of it; of sockets of another namespace the links are
+/// not known.
+fn group(sockets: &[Socket], interfaces: &Interfaces) -> Option<Group> {
+    let here = here();
+    let hears = |socket: &Socket| group::reaches(socket) && peer::namespace(socket.as_fd()) == here;
+    sockets.iter().find(|socket| hears(socket))?;
+    match Group::open() {
+        Ok(mut group) => {
+            group.follow(interfaces);
+            Some(group)
+        }
+        Err(error) => {
+            warn!(target: START, "no multicasts are received: {error}");
+            None
+        }
+    }
+}
+
+struct Followed {
+    monitor: InterfaceMonitor,
+    group: Option<Group>,
+}
 
 impl Watched for Followed {
     fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.monitor.as_fd()
     }
 
     fn on_readable(&mut self, dispatch: &mut Dispatch) -> io::Result<Next> {
-        match self.0.on_readable() {
-            Ok(Some(interfaces)) => dispatch.service.set_interfaces(interfaces),
+        match self.monitor.on_readable() {
+            Ok(Some(interfaces)) => {
+                if let Some(group) = &mut self.group {
+                    group.follow(&interfaces);
+                }
+                dispatch.service.set_interfaces(interfaces);
+            }
             Ok(None) => {}
             // The table holds, and the next event causes it to be read again.
             Err(error) => warn!("{error}"),
