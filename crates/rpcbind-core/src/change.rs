@@ -189,13 +189,14 @@ fn unset(
     matches: impl Fn(Netid) -> bool,
 ) -> Result<Change, Verdict> {
     let home = service.settings.home;
-    let rows = service.registry.on_all_netids(program, version);
-    let mut rows: Vec<&Row> = rows.into_iter().map(|entry| &entry.row).collect();
-    rows.retain(|row| matches(row.netid) && policy::concerns(home, who, row));
-    if !rows.iter().all(|row| policy::may_change(home, who, row)) {
-        return Err(Verdict::False(Refusal::NotOwner));
+    let rows = service.registry.on_all_netids(program, version).map(|entry| &entry.row);
+    let mut netids = Vec::new();
+    for row in rows.filter(|row| matches(row.netid) && policy::concerns(home, who, row)) {
+        if !policy::may_change(home, who, row) {
+            return Err(Verdict::False(Refusal::NotOwner));
+        }
+        netids.push(row.netid);
     }
-    let netids: Vec<Netid> = rows.iter().map(|row| row.netid).collect();
     let removed =
         netids.into_iter().filter_map(|netid| service.registry.remove(program, version, netid)).collect();
     Ok(Change { removed, added: None })

@@ -1,6 +1,7 @@
 //! How many replies a second a neighbourhood of unverified sources gets: token buckets by prefix (/24, /56) in a table
 //! of fixed size. A stranger can neither make it grow nor choose whom a place is shared with: its key is random.
 
+use crate::hash::HashKey;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -61,14 +62,14 @@ type Bucket = [u64; 3];
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    seed: [u64; 2],
+    key: HashKey,
     buckets: Vec<Bucket>,
 }
 
 impl Limiter {
     /// An empty table. The seed has to be unpredictable.
     pub(crate) fn new(seed: [u64; 2]) -> Self {
-        Self { seed, buckets: vec![[0; 3]; SETS.saturating_mul(WAYS)] }
+        Self { key: HashKey::new(seed), buckets: vec![[0; 3]; SETS.saturating_mul(WAYS)] }
     }
 
     /// Whether a reply may be sent to this source now; it is charged when it may.
@@ -88,7 +89,7 @@ impl Limiter {
 
     /// The prefix's bucket: its own, else the one of its set whose debts are paid off first, emptied for it.
     fn bucket(&mut self, now: u64, key: u64) -> Option<&mut Bucket> {
-        let set = usize::try_from(self.hash(key)).unwrap_or(usize::MAX).wrapping_rem(SETS);
+        let set = usize::try_from(self.key.hash(key, 0)).unwrap_or(usize::MAX).wrapping_rem(SETS);
         let start = set.saturating_mul(WAYS);
         let ways = self.buckets.get(start..start.saturating_add(WAYS)).unwrap_or_default();
         let own = ways.iter().position(|[owner, ..]| *owner == key);
@@ -101,27 +102,6 @@ impl Limiter {
             *bucket = [key, now, now];
         }
         Some(bucket)
-    }
-
-    /// SipHash-1-3 of one word under the random key.
-    fn hash(&self, word: u64) -> u64 {
-        let [k0, k1] = self.seed;
-        let mut state = [
-            k0 ^ 0x736f_6d65_7073_6575,
-            k1 ^ 0x646f_7261_6e64_6f6d,
-            k0 ^ 0x6c79_6765_6e65_7261,
-            k1 ^ 0x7465_6462_7974_6573 ^ word,
-        ];
-        state = sip_round(state);
-        state[0] ^= word;
-        let end = 8_u64 << 56;
-        state[3] ^= end;
-        state = sip_round(state);
-        state[0] ^= end;
-        state[2] ^= 0xff;
-        state = sip_round(sip_round(sip_round(state)));
-        let [a, b, c, d] = state;
-        a ^ b ^ c ^ d
     }
 }
 
@@ -137,20 +117,6 @@ fn prefix(source: IpAddr) -> u64 {
         IpAddr::V4(source) => (1 << 56) | u64::from(source.to_bits() >> 8),
         IpAddr::V6(source) => (2 << 56) | u64::try_from(source.to_bits() >> 72).unwrap_or(0),
     }
-}
-
-fn sip_round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
-    a = a.wrapping_add(b);
-    b = b.rotate_left(13) ^ a;
-    a = a.rotate_left(32);
-    c = c.wrapping_add(d);
-    d = d.rotate_left(16) ^ c;
-    a = a.wrapping_add(d);
-    d = d.rotate_left(21) ^ a;
-    c = c.wrapping_add(b);
-    b = b.rotate_left(17) ^ c;
-    c = c.rotate_left(32);
-    [a, b, c, d]
 }
 
 #[cfg(test)]
@@ -219,20 +185,5 @@ mod tests {
             );
         }
         assert_eq!(limiter.buckets.len(), size);
-    }
-
-    #[test]
-    fn keys_spread_over_the_table_and_differently_under_another_seed() {
-        let places = |seed| -> Vec<u64> {
-            let limiter = Limiter::new(seed);
-            (0..10_000).map(|word| limiter.hash(word) % 1_024).collect()
-        };
-        let (left, right) = (places([1, 2]), places([1, 3]));
-        let mut used = left.clone();
-        used.sort_unstable();
-        used.dedup();
-        assert!(used.len() > 1_000, "{} of 1024 places used", used.len());
-        let same = left.iter().zip(&right).filter(|(left, right)| left == right).count();
-        assert!(same < 40, "{same} of 10000 keys at the same place");
     }
 }

@@ -56,15 +56,16 @@ pub struct Counts {
 /// One walk over the rows that were registered when it began. Rows that come later are left to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    next: Place,
-    until: Place,
+    next: usize,
+    end: usize,
+    before: u64,
 }
 
 impl Sweep {
     /// Whether every row has been handed out.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
-        self.next >= self.until
+        self.next >= self.end
     }
 }
 
@@ -104,15 +105,14 @@ impl Service {
     /// Begins to judge all rows.
     #[must_use]
     pub fn sweep(&self) -> Sweep {
-        Sweep { next: 0, until: self.registry.next_place() }
+        Sweep { next: 0, end: self.registry.slots(), before: self.registry.next_serial() }
     }
 
     /// The next rows to be judged, after looking at `rows_max` rows at most.
     pub fn to_judge(&self, sweep: &mut Sweep, rows_max: usize) -> impl Iterator<Item = Candidate<'_>> {
-        let from = sweep.next;
-        let beyond = self.registry.between(from, sweep.until).nth(rows_max);
-        sweep.next = beyond.map_or(sweep.until, |(place, _)| place);
-        let rows = self.registry.between(from, sweep.next);
+        let until = sweep.next.saturating_add(rows_max).min(sweep.end);
+        let rows = self.registry.in_slots(sweep.next..until, sweep.before);
+        sweep.next = until;
         rows.filter(|(_, entry)| self.is_judged(entry)).map(|(place, entry)| Candidate {
             id: RowId(place),
             netid: self.settings.netids.name(entry.row.netid),

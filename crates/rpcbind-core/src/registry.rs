@@ -1,17 +1,18 @@
-//! The rows: found by program, version and netid in logarithmic time, listed in the order of registration.
-//! Bookkeeping only: who may change a row is decided in `policy.rs`.
+//! The rows: found by program, version and netid, added and removed at a cost that does not grow with their number,
+//! listed in the order of registration. Bookkeeping only: who may change a row is decided in `policy.rs`.
 
 use crate::caller::Namespace;
 use crate::liveness::Liveness;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::ops::Bound::{Excluded, Included};
 use oncrpc::bind::{Family, Netid, UniversalAddress};
 use oncrpc::{Program, Version};
+use rows::{Key, Rows, Slot};
 
+mod index;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -76,18 +77,18 @@ impl Entry {
     }
 }
 
-/// The place of a row in the order of registration. No two rows ever have the same.
-pub(crate) type Place = u64;
+/// Names a row until it goes. No two rows ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Place {
+    slot: Slot,
+    serial: u64,
+}
 
 /// All rows. A program, version and netid together name at most one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
-    entries: BTreeMap<Place, Entry>,
-    exact: BTreeMap<(Program, Version, Netid), Place>,
-    by_transport: BTreeSet<(Program, Netid, Place)>,
-    owned: BTreeMap<Owner, usize>,
+    rows: Rows,
     dead: usize,
-    next: Place,
     lists: Lists,
 }
 
@@ -121,32 +122,37 @@ pub(crate) enum ListKind {
 }
 
 impl Registry {
+    /// No rows. The seed has to be unpredictable, so that nobody can choose rows that are slow to find.
+    pub(crate) fn new(seed: [u64; 2]) -> Self {
+        Self { rows: Rows::new(seed), dead: 0, lists: Lists::default() }
+    }
+
     /// The number of rows, the port mapper's own included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.rows.len()
     }
 
     /// Whether there is no row at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.rows.len() == 0
     }
 
     /// The number of rows of one owner.
     #[must_use]
     pub fn owned_by(&self, owner: Owner) -> usize {
-        self.owned.get(&owner).copied().unwrap_or(0)
+        self.rows.count(Key::Owner(owner))
     }
 
     /// The rows in the order of registration.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.entries.values().map(|entry| &entry.row)
+        self.rows.all().map(|entry| &entry.row)
     }
 
     /// The rows with what is known of their services, in the order of registration.
     pub fn rows_with_liveness(&self) -> impl Iterator<Item = (&Row, Liveness)> {
-        self.entries.values().map(|entry| (&entry.row, entry.liveness))
+        self.rows.all().map(|entry| (&entry.row, entry.liveness))
     }
 
     /// The number of rows whose service is dead.
@@ -156,33 +162,47 @@ impl Registry {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.rows.all()
     }
 
-    /// The rows from one place up to before another.
-    pub(crate) fn between(&self, from: Place, until: Place) -> impl Iterator<Item = (Place, &Entry)> {
-        let range = from..until.max(from);
-        self.entries.range(range).map(|(place, entry)| (*place, entry))
+    /// The number of slots that rows are in: at most as many as there ever were rows at once.
+    pub(crate) fn slots(&self) -> usize {
+        self.rows.slots()
+    }
+
+    /// The rows in some slots, in no order that means anything, without those that were registered since `before`.
+    pub(crate) fn in_slots(
+        &self,
+        slots: core::ops::Range<usize>,
+        before: u64,
+    ) -> impl Iterator<Item = (Place, &Entry)> {
+        let rows = slots.filter_map(|index| self.rows.at(index));
+        rows.filter(move |(_, serial, _)| *serial < before)
+            .map(|(slot, serial, entry)| (Place { slot, serial }, entry))
     }
 
     /// The row at a place; `None` once it has gone.
     pub(crate) fn at(&self, place: Place) -> Option<&Entry> {
-        self.entries.get(&place)
+        self.rows.get(place.slot).filter(|_| self.rows.serial(place.slot) == Some(place.serial))
     }
 
-    /// The place of the row that will be registered next.
-    pub(crate) fn next_place(&self) -> Place {
-        self.next
+    /// A number that every row so far is below, and no row that will be registered.
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.rows.next_serial()
     }
 
     /// The place of the row of exactly this program, version and netid.
     pub(crate) fn place(&self, program: Program, version: Version, netid: Netid) -> Option<Place> {
-        self.exact.get(&(program, version, netid)).copied()
+        let slot = self.rows.last(Key::Exact(program, version, netid))?;
+        Some(Place { slot, serial: self.rows.serial(slot)? })
     }
 
     /// Notes what has been found out about a row's service.
     pub(crate) fn set_liveness(&mut self, place: Place, liveness: Liveness, missed: bool) {
-        let Some(entry) = self.entries.get_mut(&place) else { return };
+        if self.rows.serial(place.slot) != Some(place.serial) {
+            return;
+        }
+        let Some(entry) = self.rows.get_mut(place.slot) else { return };
         entry.missed = missed;
         if entry.liveness != liveness {
             let (was, is) = (entry.liveness.is_dead(), liveness.is_dead());
@@ -195,73 +215,44 @@ impl Registry {
     /// The row of exactly this program, version and netid.
     #[inline]
     pub(crate) fn exact(&self, program: Program, version: Version, netid: Netid) -> Option<&Entry> {
-        self.entries.get(self.exact.get(&(program, version, netid))?)
+        self.rows.get(self.rows.last(Key::Exact(program, version, netid))?)
     }
 
     /// The exact row, or else the one of this program and netid that was registered last.
     #[inline]
     pub(crate) fn any_version(&self, program: Program, version: Version, netid: Netid) -> Option<&Entry> {
-        self.exact(program, version, netid).or_else(|| self.last_of(program, netid))
-    }
-
-    fn last_of(&self, program: Program, netid: Netid) -> Option<&Entry> {
-        let all = (program, netid, Place::MIN)..=(program, netid, Place::MAX);
-        let (_, _, place) = self.by_transport.range(all).next_back()?;
-        self.entries.get(place)
+        let slot = self.rows.last(Key::Exact(program, version, netid));
+        self.rows.get(slot.or_else(|| self.rows.last(Key::Transport(program, netid)))?)
     }
 
     /// Every version of a program on a netid, in the order of registration.
     pub(crate) fn versions(&self, program: Program, netid: Netid) -> impl Iterator<Item = Version> {
-        let all = (program, netid, Place::MIN)..=(program, netid, Place::MAX);
-        let entries = self.by_transport.range(all).filter_map(|(_, _, place)| self.entries.get(place));
-        entries.map(|entry| entry.row.version)
+        self.rows.chain(Key::Transport(program, netid)).map(|entry| entry.row.version)
     }
 
     /// Whether the program has any row.
     pub(crate) fn has(&self, program: Program) -> bool {
-        let from = Included((program, Version(u32::MIN), Netid::UDP));
-        let next = program.0.checked_add(1).map(|next| (Program(next), Version(u32::MIN), Netid::UDP));
-        let until = next.map_or(core::ops::Bound::Unbounded, Excluded);
-        self.exact.range((from, until)).next().is_some()
+        self.rows.last(Key::Program(program)).is_some()
     }
 
     /// The rows of a program and version on every netid, in the order of registration.
-    pub(crate) fn on_all_netids(&self, program: Program, version: Version) -> Vec<&Entry> {
-        let from = Included((program, version, Netid::UDP));
-        let next = version.0.checked_add(1).map(|next| (program, Version(next), Netid::UDP));
-        let next = next.or_else(|| Some((Program(program.0.checked_add(1)?), Version(0), Netid::UDP)));
-        let until = next.map_or(core::ops::Bound::Unbounded, Excluded);
-        let mut places: Vec<Place> = self.exact.range((from, until)).map(|(_, place)| *place).collect();
-        places.sort_unstable();
-        places.iter().filter_map(|place| self.entries.get(place)).collect()
+    pub(crate) fn on_all_netids(&self, program: Program, version: Version) -> impl Iterator<Item = &Entry> {
+        self.rows.chain(Key::Version(program, version))
     }
 
     /// Adds a row at the end. One of the same program, version and netid goes, and is returned.
     pub(crate) fn insert(&mut self, row: Row, family: Family) -> Option<Row> {
         let replaced = self.remove(row.program, row.version, row.netid);
-        let place = self.next;
-        self.next = self.next.saturating_add(1);
-        self.exact.insert((row.program, row.version, row.netid), place);
-        self.by_transport.insert((row.program, row.netid, place));
-        let count = self.owned.entry(row.owner).or_default();
-        *count = count.saturating_add(1);
-        self.entries.insert(place, Entry::new(row, family));
+        self.rows.add(Entry::new(row, family));
         self.lists = Lists::default();
         replaced
     }
 
     /// Removes the row of exactly this program, version and netid, and returns it.
     pub(crate) fn remove(&mut self, program: Program, version: Version, netid: Netid) -> Option<Row> {
-        let place = self.exact.remove(&(program, version, netid))?;
-        self.by_transport.remove(&(program, netid, place));
-        let Entry { row, liveness, .. } = self.entries.remove(&place)?;
+        let slot = self.rows.last(Key::Exact(program, version, netid))?;
+        let Entry { row, liveness, .. } = self.rows.remove(slot)?;
         self.dead = self.dead.saturating_sub(usize::from(liveness.is_dead()));
-        if let Some(count) = self.owned.get_mut(&row.owner) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.owned.remove(&row.owner);
-            }
-        }
         self.lists = Lists::default();
         Some(row)
     }

@@ -2,11 +2,10 @@
 
 use crate::change;
 use crate::outcome::{Handled, Reason, Why};
-use crate::registry::{Entry, ListKind};
+use crate::registry::ListKind;
 use crate::remote;
 use crate::service::{Ask, Service, refuse};
 use crate::v2::{deny, dump, garbage};
-use alloc::vec::Vec;
 use oncrpc::bind::sockaddr::{self, MAX_SOCKADDR, Sockaddr};
 use oncrpc::bind::{
     self, AddressText, Attributes, Family, MAX_STRING, Netbuf, Rpcb, UniversalAddress, V3, V4,
@@ -128,40 +127,45 @@ fn address_list(
     writer: Writer<'_>,
     wanted: &Rpcb<'_>,
 ) -> Handled {
-    let rows = rows_of_family(service, ask, wanted);
-    let found = !rows.is_empty();
+    let mut rows = rows_of_family(service, ask, wanted).peekable();
+    let found = rows.peek().is_some();
     let reason = if found { Reason::Answered } else { Reason::NotRegistered };
-    let handled = service.answer(ask, why, reason, writer, |writer| {
-        encode_list(rows.iter().map(|(text, attributes)| entry(text, attributes)), writer)
-    });
+    let handled = service.answer(ask, why, reason, writer, |writer| encode_list(rows, writer));
     service.count_lookup(ask.call.version, wanted.program, wanted.version, ask.netid(), found);
     handled
+}
+
+/// A row as GETADDRLIST answers it.
+struct Listed<'a> {
+    address: AddressText,
+    attributes: &'a Attributes,
 }
 
 fn rows_of_family<'a>(
     service: &'a Service,
     ask: &Ask<'_>,
     wanted: &Rpcb<'_>,
-) -> Vec<(AddressText, &'a Attributes)> {
+) -> impl Iterator<Item = Listed<'a>> {
     let family = family_of(ask);
-    if family == Family::Local {
-        return Vec::new();
-    }
-    let of_family = |row: &Entry| {
-        let attributes = service.settings.netids.attributes(row.row.netid)?;
-        (attributes.family == family).then(|| (service.merged(row, ask, wanted.address), attributes))
-    };
     let rows = service.registry.on_all_netids(wanted.program, wanted.version);
-    rows.into_iter().filter_map(of_family).collect()
+    rows.filter_map(move |row| {
+        let attributes = service.settings.netids.attributes(row.row.netid)?;
+        let is_listed = attributes.family == family && family != Family::Local;
+        is_listed.then(|| Listed { address: service.merged(row, ask, wanted.address), attributes })
+    })
 }
 
-fn entry<'a>(text: &'a AddressText, attributes: &'a Attributes) -> bind::Entry<'a> {
-    bind::Entry {
-        address: text.as_bytes(),
-        netid: attributes.name.as_bytes(),
-        semantics: attributes.semantics.number(),
-        family: attributes.family.name().as_bytes(),
-        protocol: attributes.protocol.as_bytes(),
+impl Encode for Listed<'_> {
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Error> {
+        let Self { address, attributes } = self;
+        let entry = bind::Entry {
+            address: address.as_bytes(),
+            netid: attributes.name.as_bytes(),
+            semantics: attributes.semantics.number(),
+            family: attributes.family.name().as_bytes(),
+            protocol: attributes.protocol.as_bytes(),
+        };
+        entry.encode(writer)
     }
 }
 

@@ -61,7 +61,7 @@ impl Service {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let mut service = Self {
-            registry: Registry::default(),
+            registry: Registry::new(settings.seed),
             host: Host::default(),
             statistics: Statistics::default(),
             deaths: liveness::Counts::default(),

@@ -24,7 +24,7 @@ pub struct Settings {
     pub caps: Caps,
     /// Who may do what.
     pub policy: Policy,
-    /// Unpredictable bits: where a prefix stands in the table of the limits on replies.
+    /// Unpredictable bits: where rows and prefixes are in their tables, so that nobody can crowd one.
     pub seed: [u64; 2],
 }
 

@@ -84,6 +84,12 @@ impl Netid {
     pub const TCP6: Self = Self(3);
     /// Unix stream sockets.
     pub const LOCAL: Self = Self(4);
+
+    /// Its place in the table, the first one's being 0.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
 }
 
 /// What a table says about one netid.

@@ -3,6 +3,7 @@
 extern crate std;
 
 use super::*;
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use core::time::Duration;
 use oncrpc::bind::Netids;
@@ -76,8 +77,14 @@ fn compare(registry: &Registry, rows: &[Row], known: &[Liveness]) {
     for owner in OWNERS {
         assert_eq!(registry.owned_by(owner), rows.iter().filter(|row| row.owner == owner).count());
     }
-    let owners: BTreeSet<Owner> = rows.iter().map(|row| row.owner).collect();
-    assert_eq!(registry.owned.len(), owners.len(), "an owner without rows is forgotten");
+    let listed: BTreeMap<Place, &Row> =
+        registry.in_slots(0..registry.slots(), u64::MAX).map(|(place, entry)| (place, &entry.row)).collect();
+    assert_eq!(listed.len(), rows.len());
+    for row in rows {
+        let place = registry.place(row.program, row.version, row.netid).unwrap();
+        assert_eq!(listed.get(&place), Some(&row));
+        assert_eq!(registry.at(place).map(|entry| &entry.row), Some(row));
+    }
     for program in PROGRAMS.map(Program) {
         assert_eq!(registry.has(program), rows.iter().any(|row| row.program == program));
         for netid in NETIDS {
@@ -94,7 +101,7 @@ fn compare(registry: &Registry, rows: &[Row], known: &[Liveness]) {
         for version in VERSIONS.map(Version) {
             let found = registry.on_all_netids(program, version);
             let same = rows.iter().filter(|row| (row.program, row.version) == (program, version));
-            assert_eq!(found.iter().map(|entry| &entry.row).collect::<Vec<_>>(), same.collect::<Vec<_>>());
+            assert_eq!(found.map(|entry| &entry.row).collect::<Vec<_>>(), same.collect::<Vec<_>>());
         }
     }
 }
@@ -106,9 +113,10 @@ proptest! {
     fn whatever_is_added_and_removed_the_registry_is_the_plain_list(
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let mut registry = Registry::default();
+        let mut registry = Registry::new([1, 2]);
         let mut rows: Vec<Row> = vec![];
         let mut known: Vec<Liveness> = vec![];
+        let (mut gone, mut most): (Vec<Place>, usize) = (vec![], 0);
         for step in steps {
             match step {
                 Step::Insert(row) => {
@@ -116,12 +124,18 @@ proptest! {
                     let replaced = at.map(|at| (known.remove(at), rows.remove(at)).1);
                     rows.push(row.clone());
                     known.push(Liveness::NotJudged);
+                    gone.extend(registry.place(row.program, row.version, row.netid));
                     let family = Netids::default().family(row.netid).unwrap();
+                    let before = registry.next_serial();
+                    let key = key_of(&row);
                     assert_eq!(registry.insert(row, family), replaced);
+                    let older = registry.in_slots(0..registry.slots(), before);
+                    assert!(older.map(|(_, entry)| key_of(&entry.row)).all(|older| older != key));
                 }
                 Step::Remove(program, version, netid) => {
                     let at = rows.iter().position(|old| key_of(old) == (program, version, netid));
                     let removed = at.map(|at| (known.remove(at), rows.remove(at)).1);
+                    gone.extend(registry.place(program, version, netid));
                     assert_eq!(registry.remove(program, version, netid), removed);
                 }
                 Step::List(kind) => {
@@ -146,8 +160,44 @@ proptest! {
                 }
             }
             compare(&registry, &rows, &known);
+            assert!(gone.iter().all(|place| registry.at(*place).is_none()), "a row that went is not another one");
+            most = most.max(rows.len());
+            assert!(registry.slots() <= most, "a slot that is free is used before a new one");
         }
     }
+}
+
+#[test]
+fn a_full_table_that_empties_in_any_order_finds_what_is_left_of_it() {
+    let mut registry = Registry::new([3, 4]);
+    let key = |number: u32| (Program(number / 8), Version(number / 4 % 2), NETIDS[number as usize % 4]);
+    let row = |number| {
+        let (program, version, netid) = key(number);
+        let (address, owner, namespace) = ("0.0.0.0.8.1".into(), Owner::Uid(number % 64), Namespace(0));
+        Row { program, version, netid, address, owner, namespace }
+    };
+    let rows = 16_384_u32;
+    // An odd step visits every row once: their number is a power of two.
+    for number in (0..rows).map(|step| step * 4_099 % rows) {
+        registry.insert(row(number), Family::Inet);
+    }
+    assert_eq!(registry.len(), 16_384);
+    for (removed, number) in (0..rows).map(|step| step * 10_007 % rows).enumerate() {
+        let (program, version, netid) = key(number);
+        assert_eq!(registry.remove(program, version, netid), Some(row(number)));
+        assert_eq!(registry.remove(program, version, netid), None);
+        assert_eq!(registry.len(), 16_383 - removed);
+        if removed % 1_024 == 0 {
+            let left: Vec<Row> = registry.rows().cloned().collect();
+            assert_eq!(left.len(), registry.len());
+            assert!(
+                left.iter()
+                    .all(|row| registry.exact(row.program, row.version, row.netid).unwrap().row == *row)
+            );
+            assert_eq!((0..64).map(|uid| registry.owned_by(Owner::Uid(uid))).sum::<usize>(), left.len());
+        }
+    }
+    assert!(registry.is_empty() && registry.rows().next().is_none());
 }
 
 #[test]
@@ -158,7 +208,7 @@ fn entries_know_their_socket_and_port() {
         (Netid::LOCAL, Family::Local, "/run/x", None, 0),
     ];
     for (netid, family, address, socket, port) in cases {
-        let mut registry = Registry::default();
+        let mut registry = Registry::new([1, 2]);
         let (program, version, owner, namespace) = (Program(1), Version(1), Owner::ROOT, Namespace(0));
         registry.insert(Row { program, version, netid, address: address.into(), owner, namespace }, family);
         let entry = registry.exact(program, version, netid).unwrap();
