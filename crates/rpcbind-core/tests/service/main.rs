@@ -1,6 +1,7 @@
 //! What program 100000 promises, one file for each subject.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share is test code too")]
 
+mod allocations;
 mod callers;
 mod calls;
 mod caps;

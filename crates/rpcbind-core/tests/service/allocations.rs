@@ -1,0 +1,235 @@
+//! What the core takes from the heap: nothing for a question, a bounded number of bytes for a row.
+
+use crate::callers::{ETH0, loopback_tcp, loopback_udp, one_each, stranger_udp, udp, unix};
+use crate::calls::{call, mapping, netbuf, opaque, rpcb, set, unset};
+use crate::host::{Host, settings};
+use core::cell::Cell;
+use core::time::Duration;
+use oncrpc::Procedure;
+use oncrpc::bind::{self, V2, V3, V4};
+use rpcbind_core::access::{
+    AccessList, AccessRule, Action, ClientPattern, HostRule, HostRules, ProcedureSet,
+};
+use rpcbind_core::caller::{Caller, Now};
+use rpcbind_core::facts::Facts;
+use rpcbind_core::limiter::{Limits, Rate};
+use rpcbind_core::outcome::{Outcome, Reason};
+use rpcbind_core::settings::Policy;
+use rpcbind_core::{Service, Settings};
+use std::alloc::{GlobalAlloc, Layout, System};
+
+const PROGRAM: u32 = 200_001;
+
+thread_local! {
+    /// Allocations of this thread, and the bytes that they have over what was given back.
+    static TAKEN: Cell<(usize, isize)> = const { Cell::new((0, 0)) };
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn count(allocations: usize, bytes: isize) {
+    let (so_far, held) = TAKEN.get();
+    TAKEN.set((so_far + allocations, held + bytes));
+}
+
+fn signed(bytes: usize) -> isize {
+    isize::try_from(bytes).unwrap()
+}
+
+#[expect(unsafe_code, reason = "allocations are counted where they are made")]
+// SAFETY: it hands everything on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, signed(layout.size()));
+        // SAFETY: the caller's promises are those that the system's allocator wants.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(0, -signed(layout.size()));
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+fn taken() -> (usize, isize) {
+    TAKEN.get()
+}
+
+/// Handles a message as the daemon's loop does, and tells how it ended and how often something was allocated.
+fn handle(service: &mut Service, caller: &Caller, message: &[u8], buffer: &mut [u8]) -> (Reason, usize) {
+    let now = Now { monotonic: Duration::from_secs(1), unix_seconds: 1_700_000_000 };
+    let facts = Facts::default();
+    let (before, _) = taken();
+    let budget = service.budget(caller, message.len());
+    let handled = service.handle(now, caller, &facts, message, &mut buffer[..budget.bytes()]);
+    let (after, _) = taken();
+    (handled.why.reason, after - before)
+}
+
+/// Limits and rules that everything has to pass.
+fn guarded() -> Policy {
+    let rate = Rate::new(1_000_000_000, 1_000_000_000);
+    let clients = ["10.", "::1.2.3."].map(|start| vec![ClientPattern::Starts(start.into())]);
+    let from = vec!["203.0.113.0/24".parse().unwrap()];
+    let rule =
+        AccessRule { action: Action::Deny, from, procedures: ProcedureSet::ALL, programs: vec![1..=2] };
+    Policy {
+        limits: Some(Limits { replies: rate, errors: rate }),
+        hosts: HostRules::new(vec![HostRule { clients: clients.to_vec(), admit: true }], vec![]),
+        access: AccessList::new(vec![rule]),
+        ..Policy::default()
+    }
+}
+
+/// A port mapper with a service on every transport in three versions.
+fn host() -> Host {
+    let mut host = Host::with_policy(guarded());
+    for version in 1..=3 {
+        for (netid, address) in [
+            ("udp", "0.0.0.0.8.8"),
+            ("tcp", "0.0.0.0.8.9"),
+            ("udp6", "::.8.8"),
+            ("tcp6", "::.8.9"),
+            ("local", "/run/x"),
+        ] {
+            assert!(host.send(&unix(0), &set(PROGRAM, version, netid, address)).is_true());
+        }
+    }
+    host
+}
+
+/// Every kind of question, with and without an answer.
+fn questions() -> Vec<Vec<u8>> {
+    let mut questions = vec![
+        call(V3, bind::GETTIME, &[]),
+        call(V3, bind::UADDR2TADDR, &opaque(b"192.0.2.1.8.8")),
+        call(V3, bind::TADDR2UADDR, &netbuf(&[2, 0, 8, 8, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
+        call(V4, bind::GETSTAT, &[]),
+    ];
+    questions.extend([V2, V3, V4].map(|version| call(version, Procedure::NULL, &[])));
+    for (program, version) in [(PROGRAM, 3), (PROGRAM, 9), (1, 1)] {
+        questions.push(mapping(bind::GETPORT, program, version, 17, 0));
+        for hint in ["", "127.0.0.1.0.111", "192.0.2.2.0.111", "nonsense"] {
+            for (called, procedure) in [
+                (V3, bind::GETADDR),
+                (V4, bind::GETADDR),
+                (V4, bind::GETVERSADDR),
+                (V4, bind::GETADDRLIST),
+                (V4, bind::INDIRECT),
+                (V3, bind::CALLIT),
+            ] {
+                questions.push(rpcb(called, procedure, program, version, "udp", hint));
+            }
+        }
+    }
+    questions
+}
+
+#[test]
+fn no_question_takes_anything_from_the_heap() {
+    let mut host = host();
+    let mut buffer = vec![0; 65_536];
+    let mut callers = one_each().map(|(_, caller)| caller).to_vec();
+    callers.extend([stranger_udp(), Caller::Datagram(udp("10.1.2.3:40000", "192.0.2.2:111", ETH0))]);
+    for round in 0..2 {
+        for caller in &callers {
+            for question in questions() {
+                // Padded, so that strangers get an answer, too.
+                let question = [question, vec![0; 400]].concat();
+                let (reason, allocations) = handle(&mut host.service, caller, &question, &mut buffer);
+                // A program's first question makes a row of the statistics, of which there are at most 128.
+                assert!(allocations == 0 || round == 0, "{allocations} for {reason:?} to {caller:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_refusal_takes_anything_from_the_heap() {
+    let mut host = host();
+    let mut buffer = vec![0; 65_536];
+    let whole = rpcb(V4, bind::GETADDR, PROGRAM, 1, "udp", "");
+    let word = |at: usize, value: u32| {
+        let mut message = whole.clone();
+        message[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        message
+    };
+    let refused = [
+        (word(4, 1), Reason::NotACall),
+        (word(8, 3), Reason::RpcMismatch),
+        (word(12, 100_003), Reason::ProgramUnavailable),
+        (word(16, 5), Reason::VersionMismatch),
+        (word(20, 99), Reason::ProcedureUnavailable),
+        (word(24, 6), Reason::RejectedCredential),
+        (word(24, 1), Reason::BadCredential),
+        (whole[..60].to_vec(), Reason::GarbageArguments),
+        (set(PROGRAM, 1, "udp", "0.0.0.0.8.8"), Reason::NotLocal),
+        (unset(PROGRAM, 1, "udp"), Reason::NotLocal),
+        (call(V4, bind::DUMP, &[0; 8]), Reason::ReplyTooLong),
+    ];
+    // The list of DUMP is made once and kept.
+    handle(&mut host.service, &stranger_udp(), &call(V4, bind::DUMP, &[]), &mut buffer);
+    for (message, expected) in refused {
+        let (reason, allocations) = handle(&mut host.service, &stranger_udp(), &message, &mut buffer);
+        assert_eq!((reason, allocations), (expected, 0));
+    }
+    for (caller, expected) in
+        [("203.0.113.9:40000", Reason::AccessDenied), ("192.0.2.9:7", Reason::Unanswerable)]
+    {
+        let caller = Caller::Datagram(udp(caller, "192.0.2.2:111", ETH0));
+        let about = mapping(bind::GETPORT, 1, 1, 17, 0);
+        assert_eq!(handle(&mut host.service, &caller, &about, &mut buffer), (expected, 0));
+    }
+}
+
+#[test]
+fn a_list_is_made_once_after_a_change_and_shared_by_whoever_asks() {
+    let mut host = host();
+    let mut buffer = vec![0; 65_536];
+    for version in [V2, V3, V4] {
+        handle(&mut host.service, &unix(0), &call(version, bind::DUMP, &[]), &mut buffer);
+    }
+    for caller in [unix(0), loopback_tcp(40_000), loopback_udp(40_000)] {
+        for version in [V2, V3, V4] {
+            let message = call(version, bind::DUMP, &[]);
+            assert_eq!(handle(&mut host.service, &caller, &message, &mut buffer), (Reason::Answered, 0));
+        }
+    }
+    assert!(host.send(&unix(0), &unset(PROGRAM, 1, "udp")).is_true());
+    let (_, allocations) = handle(&mut host.service, &unix(0), &call(V4, bind::DUMP, &[]), &mut buffer);
+    assert!(allocations > 0, "the row that went is not listed any more");
+}
+
+#[test]
+fn a_row_takes_less_than_600_bytes_with_the_longest_address() {
+    let address = format!("/{}", "x".repeat(106));
+    let (_, before) = taken();
+    let mut host = Host::with(Settings { own: vec![], ..settings() });
+    let (_, empty) = taken();
+    let mut rows = 0;
+    let mut buffer = vec![0; 256];
+    while rows < 16_384 {
+        let message = set(PROGRAM + rows, 1, "local", &address);
+        let now = Now { monotonic: Duration::ZERO, unix_seconds: 0 };
+        let handled = host.service.handle(now, &unix(0), &Facts::default(), &message, &mut buffer);
+        assert!(matches!(handled.outcome, Outcome::Commit { .. }));
+        rows += 1;
+        // The last row that fits before an index doubles, and the first one after it.
+        if (rows + 1).is_power_of_two() || rows.is_power_of_two() || rows == 16_384 {
+            let (_, now) = taken();
+            let held = usize::try_from(now - empty).unwrap();
+            assert!(
+                rows < 1_024 || held / rows as usize <= 600,
+                "{} bytes a row at {rows}",
+                held / rows as usize
+            );
+        }
+    }
+    let (_, full) = taken();
+    println!("{} bytes a row, {} empty", (full - empty) / 16_384, empty - before);
+}
