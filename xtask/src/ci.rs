@@ -2,13 +2,13 @@
 
 use crate::command::{Failure, answers, cargo, program, run as start};
 use crate::steps::Steps;
-use crate::{bench, fuzz, packages, purity, test, texts};
+use crate::{bench, fuzz, instructions, packages, purity, test, texts};
 
 /// One check.
 type Step = fn() -> Result<(), Failure>;
 
 /// The checks, cheap ones first.
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 11] = [
     ("fmt", fmt),
     ("scripts", scripts),
     ("clippy", clippy),
@@ -18,6 +18,7 @@ const STEPS: [(&str, Step); 10] = [
     ("texts", texts::compare),
     ("deny", deny),
     ("bench", bench::smoke),
+    ("instructions", || instructions::count(&[])),
     ("fuzz", || fuzz::run(&[])),
 ];
 

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod command;
 mod fuzz;
+mod instructions;
 mod packages;
 mod purity;
 mod soak;
@@ -22,6 +23,7 @@ usage: cargo xtask <command>
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
   bench [OPTIONS]                        measure what requests cost beside Debian's rpcbind and beside a server that only
                                          answers; --help lists the options
+  instructions [--write]                 count the instructions of calls, and hold them against those written down
   soak [--only PART] [--kills N] [--starts N] [--mixed-seconds N]
                                          kill the daemon under load (10,000 times) and time its starts (50); attack it
                                          with full counts; watch its memory under mixed load (1,800 seconds);
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("purity") => purity::run(),
         Some("fuzz") => fuzz::run(&rest),
         Some("bench") => bench::bench(&rest),
+        Some("instructions") => instructions::count(&rest),
         Some("soak") => soak::run_all(&rest),
         Some("dist") => texts::write(),
         Some("packages") => packages::install(),

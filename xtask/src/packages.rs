@@ -5,7 +5,7 @@ use crate::command::{Failure, at, output, program, run};
 use std::path::Path;
 
 /// What is needed, and what for.
-const PACKAGES: [(&str, &[&str]); 7] = [
+const PACKAGES: [(&str, &[&str]); 8] = [
     ("linkers: Rust's, and the fuzzer's C++", &["gcc", "g++", "libc6-dev"]),
     ("the C port mapper and its library, to compare with", &["rpcbind", "libtirpc-dev", "rpcsvc-proto"]),
     (
@@ -30,6 +30,7 @@ const PACKAGES: [(&str, &[&str]); 7] = [
         &["iproute2", "procps", "util-linux", "strace", "tshark", "tcpd"],
     ),
     ("a service that notifies its manager", &["systemd"]),
+    ("counts of instructions", &["valgrind"]),
     ("checks of texts and scripts", &["mandoc", "shellcheck"]),
 ];
 

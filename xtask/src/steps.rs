@@ -24,10 +24,10 @@ impl Steps {
     pub(crate) fn finish(self) -> Result<(), Failure> {
         println!("\n=== all steps");
         for (name, time, outcome) in &self.done {
-            println!("{name:8} {}", verdict(outcome, *time));
+            println!("{name:12} {}", verdict(outcome, *time));
         }
         let total: Duration = self.done.iter().map(|(_, time, _)| *time).sum();
-        println!("{:8} {:.1} s", "total", total.as_secs_f64());
+        println!("{:12} {:.1} s", "total", total.as_secs_f64());
         let failed: Vec<&str> =
             self.done.iter().filter(|(.., outcome)| outcome.is_err()).map(|(name, ..)| *name).collect();
         if failed.is_empty() { Ok(()) } else { Err(Failure::Found(format!("failed: {}", failed.join(", ")))) }
