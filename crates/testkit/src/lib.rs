@@ -23,6 +23,7 @@ pub mod lan;
 pub mod namespace;
 pub mod process;
 pub mod programs;
+pub mod remote_calls;
 pub mod rpcinfo_forms;
 pub mod services;
 pub mod skip;

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use crate::daemon::{Daemon, DaemonKind};
 use crate::namespace::Namespace;
+use crate::process::Process;
+use crate::{table, wait};
 
 /// What [`tirpc_steps`] prints with a port mapper that behaves as the C daemon does.
 pub const TIRPC_STEPS: &str = include_str!("../c/tirpc_peer.expected");
@@ -16,8 +18,14 @@ pub const TIRPC_STEPS: &str = include_str!("../c/tirpc_peer.expected");
 /// What [`v2_steps`] prints, after the line that names the source port.
 pub const V2_STEPS: &str = include_str!("../c/v2_peer.expected");
 
+/// What [`remote_steps`] prints when every port mapper makes remote calls.
+pub const REMOTE_STEPS: &str = include_str!("../c/remote_peer.expected");
+
 /// The compiler that the tests need.
 pub const COMPILER: &str = "/usr/bin/cc";
+
+/// The program that [`serve_remotely`] registers.
+pub const REMOTE_PROGRAM: u32 = 600_000_021;
 
 /// The header that shows that libtirpc can be compiled against.
 pub const TIRPC_HEADER: &str = "/usr/include/tirpc/rpc/rpc.h";
@@ -38,6 +46,38 @@ pub fn tirpc_peer(home: &Namespace) -> io::Result<PathBuf> {
 pub fn v2_peer(home: &Namespace) -> io::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     install(home, &BUILT, "v2_peer")
+}
+
+/// Starts the service of libtirpc that is called remotely in each of these namespaces, in which a port mapper runs, and
+/// waits until it is registered.
+///
+/// # Errors
+/// Something could not be compiled or started, or never registered.
+pub fn serve_remotely(hosts: &[Namespace]) -> io::Result<Vec<Process>> {
+    let start = |home: &Namespace| {
+        let service = home.spawn(Command::new(remote_peer(home)?).arg("serve"))?;
+        wait::until("the service's rows", || {
+            let rows = table::dump(home)?;
+            Ok((rows.iter().filter(|row| row.program == REMOTE_PROGRAM).count() == 4).then_some(()))
+        })?;
+        Ok(service)
+    };
+    hosts.iter().map(start).collect()
+}
+
+/// Calls that service by every call of libtirpc: on the host with these two addresses, and by broadcast until so many
+/// hosts have answered. Answers the output, which is [`REMOTE_STEPS`] when all is well.
+///
+/// # Errors
+/// Something could not be compiled or started, or the program failed.
+pub fn remote_steps(home: &Namespace, host: [&str; 2], hosts: u8) -> io::Result<String> {
+    let program = remote_peer(home)?;
+    home.expect(&program.to_string_lossy(), &["call", host[0], host[1], &hosts.to_string()])
+}
+
+fn remote_peer(home: &Namespace) -> io::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    install(home, &BUILT, "remote_peer")
 }
 
 /// Runs all steps of the libtirpc program in a namespace of its own against `kind`; answers its output, which is
