@@ -190,7 +190,7 @@ impl Day {
         let listening = Listening::on(&self.home).unwrap();
         let ports = listening.of(process(&service.kind)).filter(|(kind, _)| *kind == "tcp");
         let connect =
-            |port| TcpStream::connect(("localhost", port)).or_else(|_| TcpStream::connect(("::1", port)));
+            |port| TcpStream::connect(("127.0.0.1", port)).or_else(|_| TcpStream::connect(("::1", port)));
         self.home.within(|| ports.map(|(_, port)| connect(port).unwrap()).collect()).unwrap()
     }
 
