@@ -9,12 +9,12 @@ use oncrpc::{Program, Reply, Version};
 use rpcbind_core::caller::{Caller, Datagram, Namespace, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
 use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
-use rpcbind_core::outcome::{Handled, Outcome};
+use rpcbind_core::outcome::{Forward, Handled, Outcome};
 use rpcbind_core::policy::{MAX_DATAGRAM_REPLY, MAX_UNVERIFIED_REPLY};
 use rpcbind_core::registry::{Owner, Row};
-use rpcbind_core::settings::{Caps, OwnAddress};
+use rpcbind_core::settings::{Caps, Forwarding, OwnAddress};
 use rpcbind_core::{Service, Settings};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// More rows than any message registers, few enough that the cap is met.
@@ -58,6 +58,7 @@ fn one_message(service: &mut Service, now: Now, caller: &Caller, choice: u8, mes
             assert!(change.removed.iter().all(|row| before.contains(row)));
         }
         Outcome::Need(_) => panic!("asked again for what was answered"),
+        Outcome::Forward(forward) => ends(service, now, caller, budget, message, forward),
     }
     let after: Vec<Row> = service.registry().rows().cloned().collect();
     let may_change = matches!(handled.outcome, Outcome::Commit { .. });
@@ -65,6 +66,23 @@ fn one_message(service: &mut Service, now: Now, caller: &Caller, choice: u8, mes
     assert!(after.len() <= ROWS);
     let own = |rows: &[Row]| rows.iter().filter(|row| row.program == oncrpc::bind::PROGRAM).count();
     assert_eq!(own(&before), own(&after), "nobody registers or unregisters the port mapper");
+}
+
+/// The service answers a remote call with what is left of the message, or not at all.
+fn ends(service: &mut Service, now: Now, caller: &Caller, budget: usize, message: &[u8], forward: &Forward) {
+    assert!(forward.to.port() != 111, "{forward:?}");
+    let (xid, rest) = (&forward.message[..4], message.get(8..).unwrap_or_default());
+    let answer = [xid, &1_u32.to_be_bytes(), rest].concat();
+    let mut reply = [0; MAX_DATAGRAM_REPLY];
+    let elsewhere = (Ipv4Addr::new(198, 51, 100, 1), forward.to.port()).into();
+    assert!(service.answered(now, elsewhere, &answer, &mut reply).is_none());
+    let end = service.answered(now, forward.to, &answer, &mut reply).expect("it is under way");
+    assert_eq!((end.call, end.caller), (forward.call, *caller));
+    if let Some(late) = end.reply {
+        assert!(late.len <= budget && late.budget.bytes() <= budget);
+        assert_is_reply(message, &reply[..late.len]);
+    }
+    assert_eq!(service.calls_under_way(), 0);
 }
 
 /// Answers the questions, each of which may come once.
@@ -153,6 +171,13 @@ fn service() -> Service {
         home: HOME,
         own: vec![own(Transport::Udp, "0.0.0.0.0.111"), own(Transport::Local, "/run/rpcbind.sock")],
         caps: Caps { rows: ROWS, rows_per_uid: 3, rows_for_root: 2 },
+        forwarding: Some(Forwarding {
+            inet: Some(50_004),
+            inet6: Some(50_006),
+            calls: 8,
+            calls_per_source: 4,
+            seed: [1, 2],
+        }),
         ..Settings::default()
     });
     let interface =

@@ -1,5 +1,5 @@
-//! SipHash-1-3 under a random key, for tables whose keys strangers choose: who does not know the key cannot choose
-//! keys that collide. No other hash may be used for such a table.
+//! SipHash-1-3 under a random key, for tables whose keys strangers choose, and for numbers that strangers must not
+//! foretell: who does not know the key cannot choose keys that collide. No other hash may be used for such a table.
 
 /// The key, which has to be unpredictable.
 #[derive(Clone, Copy, Debug)]

@@ -11,6 +11,7 @@ mod budget;
 pub mod caller;
 mod change;
 pub mod facts;
+mod forward;
 mod hash;
 pub mod interfaces;
 pub mod limiter;

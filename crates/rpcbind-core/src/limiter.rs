@@ -112,7 +112,7 @@ fn charged(now: u64, paid: u64, rate: Rate) -> Option<u64> {
 }
 
 /// The /24 or /56 of an address as a word that is never 0.
-fn prefix(source: IpAddr) -> u64 {
+pub(crate) fn prefix(source: IpAddr) -> u64 {
     match source {
         IpAddr::V4(source) => (1 << 56) | u64::from(source.to_bits() >> 8),
         IpAddr::V6(source) => (2 << 56) | u64::try_from(source.to_bits() >> 72).unwrap_or(0),

@@ -144,7 +144,7 @@ impl Service {
                 netid: self.settings.netids.name(entry.row.netid).to_string(),
                 address: entry.row.address.to_string(),
             }),
-            (BoundFact::Free, Some(BoundFact::Free)) if expires => self.expire(place),
+            (BoundFact::Free, Some(BoundFact::Free)) if expires => self.expire_row(place),
             (BoundFact::Free, Some(BoundFact::Free)) => self.dead(now, place),
         }
     }
@@ -190,7 +190,7 @@ impl Service {
         Judged::Died(row)
     }
 
-    fn expire(&mut self, place: Place) -> Judged {
+    fn expire_row(&mut self, place: Place) -> Judged {
         let key =
             self.registry.at(place).map(|entry| (entry.row.program, entry.row.version, entry.row.netid));
         let removed = key.and_then(|(program, version, netid)| self.registry.remove(program, version, netid));

@@ -142,7 +142,8 @@ fn goodness(
     })
 }
 
-fn same_subnet(address: IpAddr, own: &InterfaceAddress) -> bool {
+/// Whether an address is in the prefix of one of ours.
+pub(crate) fn same_subnet(address: IpAddr, own: &InterfaceAddress) -> bool {
     let (left, right, bits) = match (address, own.address) {
         (IpAddr::V4(left), IpAddr::V4(right)) => {
             (left.to_ipv6_mapped(), right.to_ipv6_mapped(), u32::from(own.prefix_length).saturating_add(96))

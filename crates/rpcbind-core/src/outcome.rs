@@ -1,11 +1,14 @@
 //! What became of a message: the outcome for the shell to carry out, and the reason for whoever counts or logs.
 
+use crate::budget::Budget;
+use crate::caller::Caller;
 use crate::facts::Question;
 use crate::registry::Row;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use oncrpc::{Procedure, Program, Version};
+use core::net::SocketAddr;
+use oncrpc::{Procedure, Program, Version, Xid};
 
 /// The end of [`Service::handle`](crate::Service::handle): exactly one outcome, for exactly one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,50 @@ pub enum Outcome {
     },
     /// Nothing was changed or counted. Answer and call again with the same message.
     Need(Question),
+    /// A service of this host is to be called. The caller is answered, or not, when that call ends: by
+    /// [`Service::answered`](crate::Service::answered), [`Service::expire`](crate::Service::expire) or
+    /// [`Service::undeliverable`](crate::Service::undeliverable), once.
+    Forward(Forward),
+}
+
+/// A call to be sent to a service of this host, from the socket for its family, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// What the call is known by until it ends.
+    pub call: RemoteId,
+    /// The service.
+    pub to: SocketAddr,
+    /// The datagram.
+    pub message: Vec<u8>,
+}
+
+/// Names a remote call under way. No two ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RemoteId {
+    pub(crate) serial: u64,
+    pub(crate) xid: Xid,
+}
+
+/// The end of a remote call.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RemoteEnd {
+    /// Which one.
+    pub call: RemoteId,
+    /// Who asked for it.
+    pub caller: Caller,
+    /// What was asked, and why it ended as it did.
+    pub why: Why,
+    /// What has to leave; nothing does when `None`.
+    pub reply: Option<LateReply>,
+}
+
+/// A reply in the lent buffer, to whoever asked for the remote call and nobody else.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LateReply {
+    /// Its length in bytes.
+    pub len: usize,
+    /// The right to send it as a datagram, made from the request.
+    pub budget: Budget,
 }
 
 /// A change of the registry, removals first.
@@ -63,6 +110,8 @@ pub struct Why {
     pub procedure: Option<Procedure>,
     /// The program that the arguments name, for the procedures that name one.
     pub program: Option<Program>,
+    /// The procedure of that program that a remote call is about.
+    pub target: Option<Procedure>,
     /// Why it ended as it did.
     pub reason: Reason,
 }
@@ -104,8 +153,20 @@ pub enum Reason {
     ReplyTooLong,
     /// The caller's prefix has had its replies for now: silence. Clients send again.
     RateLimited,
-    /// Remote calls are off, or this one may not be made.
+    /// Remote calls are off.
+    RemoteCallsOff,
+    /// This procedure is called for nobody.
     RemoteCallRefused,
+    /// A service is being called: see [`Outcome::Forward`].
+    Forwarded,
+    /// The same call is under way already: silence.
+    AlreadyForwarded,
+    /// Too many remote calls are under way.
+    RemoteCallsFull,
+    /// The service could not be called, or has answered with anything but results.
+    RemoteCallFailed,
+    /// The service has not answered in time.
+    RemoteCallTimedOut,
     /// A fact is needed first: see [`Outcome::Need`].
     Pending,
 }

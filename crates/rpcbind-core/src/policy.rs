@@ -6,11 +6,12 @@ use crate::budget::Budget;
 use crate::caller::{Caller, Datagram, Namespace};
 use crate::facts::{OwnerFact, Socket};
 use crate::interfaces::Host;
+use crate::merge::same_subnet;
 use crate::outcome::{Reason, Refusal};
-use crate::registry::{Owner, Row};
-use crate::settings::{Caps, Policy};
-use core::net::{IpAddr, SocketAddr};
-use oncrpc::{Program, bind};
+use crate::registry::{Entry, Owner, Row};
+use crate::settings::{Caps, Forwarding, Policy, RemoteRules};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use oncrpc::{Procedure, Program, bind};
 
 /// The longest reply to a datagram whose source is not verified, in bytes.
 pub const MAX_UNVERIFIED_REPLY: usize = 512;
@@ -103,20 +104,45 @@ fn gets_full_replies(policy: &Policy, datagram: &Datagram) -> bool {
         .any(|full| full.interface == datagram.interface && full.prefix.contains(datagram.from.ip()))
 }
 
-/// Whether a message is looked at at all, before any of it is.
-pub(crate) fn admit(caller: &Caller, host: &Host, message_len: usize) -> Result<(), Reason> {
-    let Caller::Datagram(datagram) = caller else { return Ok(()) };
+/// What a message may be that is looked at at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// Anything.
+    Whole,
+    /// A broadcast call. Anything else, and everything that is wrong with it, gets silence.
+    BroadcastCall,
+}
+
+/// Whether a message is looked at at all, before any of it is. `forwards`: remote calls are made.
+pub(crate) fn admit(
+    forwards: bool,
+    caller: &Caller,
+    host: &Host,
+    message_len: usize,
+) -> Result<Admitted, Reason> {
+    let Caller::Datagram(datagram) = caller else { return Ok(Admitted::Whole) };
     if message_len < SHORTEST_CALL && class_for_reading(caller, host) != Class::Loopback {
         return Err(Reason::NotACall);
     }
     let source = datagram.from.ip();
     let to_us_alone = datagram.destination == datagram.local.ip() && !is_group(datagram.destination);
     let from_one_host = !source.is_unspecified() && !is_group(source);
-    if to_us_alone && from_one_host && !SERVER_PORTS.contains(&datagram.from.port()) {
-        Ok(())
+    if !from_one_host || SERVER_PORTS.contains(&datagram.from.port()) {
+        Err(Reason::Unanswerable)
+    } else if to_us_alone {
+        Ok(Admitted::Whole)
+    } else if forwards && is_on_link(datagram, host) {
+        Ok(Admitted::BroadcastCall)
     } else {
         Err(Reason::Unanswerable)
     }
+}
+
+/// From a neighbour by its address: broadcasts and multicasts of others do not get here but by source routing or
+/// forgery.
+fn is_on_link(datagram: &Datagram, host: &Host) -> bool {
+    let here = host.addresses().iter().filter(|own| own.interface == datagram.interface);
+    here.into_iter().any(|own| same_subnet(datagram.from.ip(), own))
 }
 
 /// Whether the limits on replies apply to this caller: to datagrams whose source is not verified.
@@ -286,4 +312,60 @@ pub(crate) fn has_room(caps: Caps, owner: Owner, rows: usize, owned: usize) -> R
         return Err(Refusal::OwnerFull);
     }
     Ok(())
+}
+
+/// Procedures that must not be reached with this host's own address as the source, known to services or not, as in the
+/// C daemon. NULL is harmless everywhere.
+pub(crate) fn is_forbidden(program: Program, procedure: Procedure) -> bool {
+    if procedure == Procedure::NULL {
+        return false;
+    }
+    match program.0 {
+        100_000 | 100_003 | 100_009 | 100_011 => true,
+        100_005 => matches!(procedure.0, 1 | 3),
+        100_007 => procedure.0 == 2,
+        100_004 => matches!(procedure.0, 3 | 4 | 5 | 8),
+        _ => false,
+    }
+}
+
+/// nfs_acl, ypupdated, keyserv and ypxfrd, which other systems' port mappers call for nobody.
+const NEVER_CALLED: [u32; 4] = [100_227, 100_028, 100_029, 100_069];
+
+/// Whether a procedure may be called for others.
+pub(crate) fn may_be_called(rules: &RemoteRules, program: Program, procedure: Procedure) -> bool {
+    let never = NEVER_CALLED.contains(&program.0) && procedure != Procedure::NULL;
+    let listed = || {
+        rules.allowed.iter().any(|allowed| {
+            allowed.programs.contains(&program.0)
+                && allowed.procedure.is_none_or(|allowed| allowed == procedure)
+        })
+    };
+    !never && !is_forbidden(program, procedure) && listed()
+}
+
+/// Where a row's service is called for others: at an address of this host, and at no port of ours. Rows of other
+/// namespaces are about other hosts' sockets, or none.
+pub(crate) fn target(
+    home: Namespace,
+    own_ports: &[u16],
+    forwarding: &Forwarding,
+    host: &Host,
+    entry: &Entry,
+) -> Option<SocketAddr> {
+    let registered = entry.socket.filter(|_| entry.row.namespace == home)?;
+    let port = registered.port();
+    let sockets = [forwarding.inet, forwarding.inet6];
+    if port == bind::PORT || own_ports.contains(&port) || sockets.contains(&Some(port)) {
+        return None;
+    }
+    let (socket, loopback) = match registered.ip() {
+        IpAddr::V4(_) => (forwarding.inet, IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        IpAddr::V6(_) => (forwarding.inet6, IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    };
+    socket?;
+    if registered.ip().is_unspecified() {
+        return Some(SocketAddr::new(loopback, port));
+    }
+    host.is_own(registered.ip()).then_some(registered)
 }

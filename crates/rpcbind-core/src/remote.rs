@@ -1,80 +1,315 @@
-//! CALLIT, BCAST and INDIRECT (RFC 1833 sections 2.2.1 and 3.2) where remote calls are off: nothing is ever sent.
-//! INDIRECT is told why over a datagram; the broadcast forms never are, so that they cannot be used to find hosts.
+//! CALLIT, BCAST and INDIRECT (RFC 1833 sections 2.2.1 and 3.2): what is called for whom, and what is said about it.
+//! INDIRECT is told of every failure; the broadcast forms are told of none, so that they cannot be used to find hosts.
+//! Off unless the settings say otherwise: then nothing is ever sent.
 
-use crate::caller::Caller;
-use crate::outcome::{Handled, Outcome, Reason, Why};
+use crate::budget::Budget;
+use crate::caller::{Caller, Transport};
+use crate::forward::table::Repeatable;
+use crate::limiter::Charge;
+use crate::outcome::{Forward, Handled, Outcome, Reason, Why};
+use crate::policy::{self, MAX_DATAGRAM_REPLY};
+use crate::registry::{Entry, Registry};
 use crate::service::{Ask, Service, refuse};
-use oncrpc::bind::{self, RemoteCall, V4};
-use oncrpc::xdr::{Decode, Reader, Writer};
-use oncrpc::{Answer, AuthStatus, Procedure, Program};
+use crate::settings::{Credentials, Forwarding};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use oncrpc::auth::{self, flavor};
+use oncrpc::bind::{self, AddressText, CallResult, Netid, PortCallResult, RemoteCall, V2, V3, V4};
+use oncrpc::xdr::{Decode, Encode, Error, Reader, Writer};
+use oncrpc::{Answer, AuthStatus, AuthSys, Call, OpaqueAuth, Procedure, Program, Version, Xid};
+
+/// Which of the three it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// CALLIT of version 2, whose results are a port and what the service has answered.
+    Mapping,
+    /// CALLIT of version 3 and BCAST, whose results are an address and what the service has answered.
+    Broadcast,
+    /// INDIRECT, with the same results.
+    Indirect,
+}
+
+impl Form {
+    /// The form of a call of program 100000; `None` when it is no remote call.
+    pub(crate) fn of(version: Version, procedure: Procedure) -> Option<Self> {
+        match (version, procedure) {
+            (V4, bind::INDIRECT) => Some(Self::Indirect),
+            (V2, bind::CALLIT) => Some(Self::Mapping),
+            (V3 | V4, bind::BCAST) => Some(Self::Broadcast),
+            _ => None,
+        }
+    }
+
+    /// Whether its caller is told of failures.
+    pub(crate) fn is_told(self) -> bool {
+        self == Self::Indirect
+    }
+}
+
+/// A remote call as it was asked for: all that is needed to answer it later.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
+    pub(crate) xid: Xid,
+    pub(crate) form: Form,
+    pub(crate) why: Why,
+    /// Which service answers, as its caller can reach it.
+    pub(crate) address: ServiceAddress,
+    pub(crate) counted: Counted,
+    /// What may leave for it as a datagram.
+    pub(crate) budget: Budget,
+}
+
+impl Asked {
+    /// What it is known by when it may come again: on streams nothing does.
+    pub(crate) fn repeatable(&self) -> Option<Repeatable> {
+        let Caller::Datagram(datagram) = &self.caller else { return None };
+        Some((datagram.from, self.xid, self.why.version?, self.why.procedure?))
+    }
+}
+
+/// A service's address in the forms in which results tell it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServiceAddress {
+    pub(crate) text: AddressText,
+    pub(crate) port: u16,
+}
+
+/// Where a remote call is counted: the version that it was asked for in, and what was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) by: Version,
+    pub(crate) program: Program,
+    pub(crate) version: Version,
+    pub(crate) procedure: Procedure,
+    pub(crate) netid: Netid,
+    pub(crate) indirect: bool,
+}
+
+/// Whether a call is one that may be sent to a whole network.
+pub(crate) fn is_broadcast(call: &Call<'_>) -> bool {
+    call.program == bind::PROGRAM
+        && matches!(Form::of(call.version, call.procedure), Some(Form::Mapping | Form::Broadcast))
+}
+
+/// What came of a remote call that was not refused.
+enum Begun {
+    Called(Forward),
+    /// The same call is under way.
+    Repeated,
+    /// Nobody is called: it is NULL of our own program.
+    Ourselves(ServiceAddress),
+}
+
+/// Why a call is not made, and what INDIRECT is told; silence for everybody when that is `None`.
+type Refusal = (Reason, Option<Answer<'static>>);
+
+const TOO_WEAK: Option<Answer<'static>> = Some(Answer::AuthError(AuthStatus::TooWeak));
+const SYSTEM_ERROR: Option<Answer<'static>> = Some(Answer::SystemError);
 
 /// Handles a remote call of any version.
 pub(crate) fn handle(service: &mut Service, ask: &Ask<'_>, mut why: Why, writer: Writer<'_>) -> Handled {
-    let (reason, answer) = match RemoteCall::decode(&mut Reader::new(ask.call.arguments)) {
-        Err(_) => (Reason::GarbageArguments, Answer::GarbageArguments),
+    let Some(form) = Form::of(ask.call.version, ask.call.procedure) else {
+        return refuse(why, Reason::ProcedureUnavailable, ask.call.xid, Answer::ProcedureUnavailable, writer);
+    };
+    let begun = match RemoteCall::decode(&mut Reader::new(ask.call.arguments)) {
+        Err(_) => Err((Reason::GarbageArguments, Some(Answer::GarbageArguments))),
         Ok(wanted) => {
             why.program = Some(wanted.program);
-            refusal(service, ask, why, &wanted)
+            why.target = Some(wanted.procedure);
+            begin(service, ask, form, why, &wanted)
         }
     };
-    let told = matches!(ask.caller, Caller::Datagram(_)) && is_indirect(ask);
-    if told {
-        refuse(why, reason, ask.call.xid, answer, writer)
-    } else {
-        Handled { why: Why { reason, ..why }, outcome: Outcome::Silent }
+    let silent = |reason| Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
+    match begun {
+        Ok(Begun::Called(forward)) => {
+            Handled { why: Why { reason: Reason::Forwarded, ..why }, outcome: Outcome::Forward(forward) }
+        }
+        Ok(Begun::Repeated) => silent(Reason::AlreadyForwarded),
+        Ok(Begun::Ourselves(address)) => {
+            let handled = service.answer(ask, why, Reason::Answered, writer, |writer| {
+                encode_results(form, &address, &[], writer)
+            });
+            let fits = handled.why.reason != Reason::ReplyTooLong;
+            if fits || form.is_told() { handled } else { silent(Reason::ReplyTooLong) }
+        }
+        Err((reason, Some(answer))) if is_told(service, ask, form) => {
+            refuse(why, reason, ask.call.xid, answer, writer)
+        }
+        Err((reason, _)) => silent(reason),
     }
 }
 
-fn is_indirect(ask: &Ask<'_>) -> bool {
-    ask.call.version == V4 && ask.call.procedure == bind::INDIRECT
+/// Where remote calls are off, callers on streams are told nothing, as by the C daemon.
+fn is_told(service: &Service, ask: &Ask<'_>, form: Form) -> bool {
+    let answers = service.forwards.is_some() || matches!(ask.caller, Caller::Datagram(_));
+    answers && form.is_told()
 }
 
-/// Why the call is not made, in the order in which the reasons are looked at.
-fn refusal(
+/// Everything up to the call itself, in the order in which failures are looked at.
+fn begin(
     service: &mut Service,
     ask: &Ask<'_>,
+    form: Form,
     why: Why,
     wanted: &RemoteCall<'_>,
-) -> (Reason, Answer<'static>) {
-    let too_weak = Answer::AuthError(AuthStatus::TooWeak);
-    if let Err(reason) = service.permit(ask, why) {
-        return (reason, too_weak);
+) -> Result<Begun, Refusal> {
+    service.permit(ask, why).map_err(|reason| (reason, TOO_WEAK))?;
+    let on_stream = !matches!(ask.caller, Caller::Datagram(_));
+    if service.forwards.is_none() && on_stream {
+        return Err((Reason::RemoteCallsOff, SYSTEM_ERROR));
     }
-    if !matches!(ask.caller, Caller::Datagram(_)) {
-        return (Reason::RemoteCallRefused, Answer::SystemError);
+    if policy::is_forbidden(wanted.program, wanted.procedure) {
+        return Err((Reason::RemoteCallRefused, TOO_WEAK));
     }
-    if is_forbidden(wanted.program, wanted.procedure) {
-        return (Reason::RemoteCallRefused, too_weak);
+    let netid = netid_called(&service.registry, ask, wanted);
+    let RemoteCall { program, version, procedure, .. } = *wanted;
+    let counted =
+        Counted { by: ask.call.version, program, version, procedure, netid, indirect: form.is_told() };
+    let exact = service.registry.exact(program, version, netid);
+    let (Some(entry), Some(forwarding)) = (exact, service.settings.forwarding) else {
+        // Where remote calls are off, those are counted as made that could be, as the C daemon counts them.
+        let is_registered = exact.is_some();
+        let refusal = not_made(&service.registry, wanted, netid, is_registered);
+        service.count_remote(counted, is_registered);
+        return Err(refusal);
+    };
+    if !policy::may_be_called(&service.settings.policy.remote_calls, program, procedure) {
+        return Err((Reason::RemoteCallRefused, TOO_WEAK));
     }
-    let netid = ask.netid();
-    let exact = service.registry.exact(wanted.program, wanted.version, netid).is_some();
-    let known = exact || service.registry.has(wanted.program);
-    let key = known.then_some((wanted.program, wanted.version, wanted.procedure, netid));
-    service.statistics.called_remotely(ask.call.version, key, exact, is_indirect(ask));
-    if exact {
-        return (Reason::RemoteCallRefused, Answer::SystemError);
+    let address = ServiceAddress { text: service.merged(entry, ask, b""), port: entry.port() };
+    if program == bind::PROGRAM {
+        service.count_remote(counted, true);
+        return Ok(Begun::Ourselves(address));
     }
-    let versions = service.registry.versions(wanted.program, netid).map(|version| version.0);
+    let to = reachable(service, &forwarding, entry);
+    let budget = policy::budget(&service.settings.policy, ask.caller, &service.host, ask.message_len);
+    let asked = Asked { caller: *ask.caller, xid: ask.call.xid, form, why, address, counted, budget };
+    let called = call(service, ask, asked, to, wanted);
+    if let Err((_, Some(_))) = called {
+        service.count_remote(counted, false);
+    }
+    called
+}
+
+/// The netid whose services are called for a caller: UDP's of the caller's family. A caller on a unix socket has none,
+/// and takes what there is.
+fn netid_called(registry: &Registry, ask: &Ask<'_>, wanted: &RemoteCall<'_>) -> Netid {
+    match ask.caller.transport() {
+        Transport::Udp | Transport::Tcp => Netid::UDP,
+        Transport::Udp6 | Transport::Tcp6 => Netid::UDP6,
+        Transport::Local => {
+            let has = |netid| registry.exact(wanted.program, wanted.version, netid).is_some();
+            if has(Netid::UDP6) && !has(Netid::UDP) { Netid::UDP6 } else { Netid::UDP }
+        }
+    }
+}
+
+/// What is said when there is nobody to call, or calls are off.
+fn not_made(registry: &Registry, wanted: &RemoteCall<'_>, netid: Netid, is_registered: bool) -> Refusal {
+    if is_registered {
+        return (Reason::RemoteCallsOff, SYSTEM_ERROR);
+    }
+    let versions = registry.versions(wanted.program, netid).map(|version| version.0);
     let range = versions.fold(None, |range, version| match range {
         None => Some((version, version)),
         Some((low, high)) => Some((version.min(low), version.max(high))),
     });
-    match range {
-        None => (Reason::NotRegistered, Answer::ProgramUnavailable),
-        Some((low, high)) => (Reason::NotRegistered, Answer::ProgramMismatch { low, high }),
+    let answer = match range {
+        None => Answer::ProgramUnavailable,
+        Some((low, high)) => Answer::ProgramMismatch { low, high },
+    };
+    (Reason::NotRegistered, Some(answer))
+}
+
+/// Where to call a service; `None` when that may not be, or nobody is there.
+fn reachable(service: &Service, forwarding: &Forwarding, entry: &Entry) -> Option<SocketAddr> {
+    if entry.liveness().is_dead() {
+        return None;
+    }
+    policy::target(service.settings.home, &service.own_ports, forwarding, &service.host, entry)
+}
+
+/// Puts the call down as under way, unless it is, and encodes it.
+fn call(
+    service: &mut Service,
+    ask: &Ask<'_>,
+    asked: Asked,
+    to: Option<SocketAddr>,
+    wanted: &RemoteCall<'_>,
+) -> Result<Begun, Refusal> {
+    let failed = (Reason::RemoteCallFailed, SYSTEM_ERROR);
+    let rules = &service.settings.policy.remote_calls;
+    let (to, deadline) = (to.ok_or(failed)?, ask.now.monotonic.saturating_add(rules.expiry));
+    let mut message = encode_call(ask, rules.credentials, wanted).map_err(|_| failed)?;
+    let caller = asked.caller;
+    let forwards = service.forwards.as_mut().ok_or(failed)?;
+    if asked.repeatable().is_some_and(|repeatable| forwards.table.has(&repeatable)) {
+        return Ok(Begun::Repeated);
+    }
+    if !service.may_leave(ask.now, &caller, Charge::Reply) {
+        return Err((Reason::RateLimited, None));
+    }
+    let forwards = service.forwards.as_mut().ok_or(failed)?;
+    let call = forwards.begin(asked, to, deadline).map_err(|_| (Reason::RemoteCallsFull, SYSTEM_ERROR))?;
+    if let Some(xid) = message.first_chunk_mut() {
+        *xid = call.xid.0.to_be_bytes();
+    }
+    Ok(Begun::Called(Forward { call, to, message }))
+}
+
+/// The call as the service gets it, its xid still that of the caller's.
+fn encode_call(ask: &Ask<'_>, credentials: Credentials, wanted: &RemoteCall<'_>) -> Result<Vec<u8>, Error> {
+    let RemoteCall { program, version, procedure, arguments } = *wanted;
+    let mut body = [0; auth::MAX_BODY as usize];
+    let credential = claimed(ask, credentials, &mut body)?;
+    let call = Call { credential, arguments, ..Call::new(ask.call.xid, program, version, procedure) };
+    let mut message = vec![0; MAX_DATAGRAM_REPLY];
+    let mut writer = Writer::new(&mut message);
+    call.encode(&mut writer)?;
+    // XDR has no lengths but multiples of four (RFC 4506 section 3).
+    let padding = arguments.len().wrapping_neg() % 4;
+    writer.raw([0; 3].get(..padding).unwrap_or_default())?;
+    let len = writer.len();
+    message.truncate(len);
+    Ok(message)
+}
+
+/// Who the service is told that calls.
+fn claimed<'a>(ask: &Ask<'_>, credentials: Credentials, body: &'a mut [u8]) -> Result<OpaqueAuth<'a>, Error> {
+    let credential = ask.call.credential;
+    if credentials == Credentials::Nobody || credential.flavor != flavor::SYS {
+        return Ok(OpaqueAuth::NONE);
+    }
+    let claim = AuthSys { stamp: ask.now.unix_seconds, ..AuthSys::from_body(credential.body)? };
+    let mut writer = Writer::new(body);
+    claim.encode(&mut writer)?;
+    let len = writer.len();
+    Ok(OpaqueAuth { flavor: flavor::SYS, body: body.get(..len).unwrap_or_default() })
+}
+
+/// Writes results as the form has them.
+pub(crate) fn encode_results(
+    form: Form,
+    address: &ServiceAddress,
+    results: &[u8],
+    writer: &mut Writer<'_>,
+) -> Result<(), Error> {
+    match form {
+        Form::Mapping => PortCallResult { port: u32::from(address.port), results }.encode(writer),
+        Form::Broadcast | Form::Indirect => {
+            CallResult { address: address.text.as_bytes(), results }.encode(writer)
+        }
     }
 }
 
-/// Procedures that must not be reached with this host's own address as the source. NULL is harmless everywhere.
-fn is_forbidden(program: Program, procedure: Procedure) -> bool {
-    if procedure == Procedure::NULL {
-        return false;
-    }
-    match program.0 {
-        100_000 | 100_003 | 100_009 | 100_011 => true,
-        100_005 => matches!(procedure.0, 1 | 3),
-        100_007 => procedure.0 == 2,
-        100_004 => matches!(procedure.0, 3 | 4 | 5 | 8),
-        _ => false,
+impl Service {
+    /// Counts the end of a remote call, or that none was made.
+    pub(crate) fn count_remote(&mut self, counted: Counted, success: bool) {
+        let Counted { by, program, version, procedure, netid, indirect } = counted;
+        let is_known = success || self.registry.has(program);
+        let key = is_known.then_some((program, version, procedure, netid));
+        self.statistics.called_remotely(by, key, success, indirect);
     }
 }

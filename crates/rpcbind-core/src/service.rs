@@ -5,18 +5,20 @@ use crate::access::ProcedureKind;
 use crate::budget::Budget;
 use crate::caller::{Caller, Now, Transport};
 use crate::facts::Facts;
+use crate::forward::Forwards;
 use crate::interfaces::{Host, Interfaces};
 use crate::limiter::{Charge, Limiter};
 use crate::liveness;
 use crate::outcome::{Handled, Outcome, Reason, Why};
-use crate::policy::{self, Class};
+use crate::policy::{self, Admitted, Class};
 use crate::registry::{Owner, Registry, Row};
 use crate::settings::{OwnAddress, Policy, Settings};
 use crate::statistics::Statistics;
 use crate::status::{self, Health};
-use crate::{rpcb, v2};
+use crate::{remote, rpcb, v2};
+use alloc::vec::Vec;
 use oncrpc::auth::flavor;
-use oncrpc::bind::{self, Netid, V2, V3, V4};
+use oncrpc::bind::{self, Netid, UniversalAddress, V2, V3, V4};
 use oncrpc::xdr::{Encode, Error, Writer};
 use oncrpc::{Answer, AuthStatus, AuthSys, Call, CallError, Reply, Version, Xid};
 
@@ -53,6 +55,10 @@ pub struct Service {
     pub(crate) statistics: Statistics,
     pub(crate) deaths: liveness::Counts,
     pub(crate) health: Health,
+    /// Remote calls under way; `None`: none is ever made.
+    pub(crate) forwards: Option<Forwards>,
+    /// The ports of our own sockets.
+    pub(crate) own_ports: Vec<u16>,
     limiter: Option<Limiter>,
 }
 
@@ -66,6 +72,8 @@ impl Service {
             statistics: Statistics::default(),
             deaths: liveness::Counts::default(),
             health: Health::default(),
+            forwards: settings.forwarding.as_ref().map(Forwards::new),
+            own_ports: ports(&settings),
             limiter: settings.policy.limits.map(|_| Limiter::new(settings.seed)),
             settings,
         };
@@ -95,18 +103,23 @@ impl Service {
 
     /// Silence instead of a reply when the caller's prefix has had as many as it gets.
     fn limit(&mut self, now: Now, caller: &Caller, handled: Handled) -> Handled {
-        let (Some(limits), Some(limiter)) = (self.settings.policy.limits, &mut self.limiter) else {
-            return handled;
-        };
-        let Some(source) = policy::is_limited(caller, &self.host) else { return handled };
         let charge = match handled.why.reason {
             Reason::Answered | Reason::NotRegistered => Charge::Reply,
             _ => Charge::Error,
         };
-        if limiter.take(now.monotonic, limits, source, charge) {
+        if self.may_leave(now, caller, charge) {
             return handled;
         }
         Handled { why: Why { reason: Reason::RateLimited, ..handled.why }, outcome: Outcome::Silent }
+    }
+
+    /// Whether this caller's prefix gets another reply, which is charged then.
+    pub(crate) fn may_leave(&mut self, now: Now, caller: &Caller, charge: Charge) -> bool {
+        let (Some(limits), Some(limiter)) = (self.settings.policy.limits, &mut self.limiter) else {
+            return true;
+        };
+        policy::is_limited(caller, &self.host)
+            .is_none_or(|source| limiter.take(now.monotonic, limits, source, charge))
     }
 
     fn decide(
@@ -117,33 +130,30 @@ impl Service {
         message: &[u8],
         reply: &mut [u8],
     ) -> Handled {
-        let mut why = Why { version: None, procedure: None, program: None, reason: Reason::NotACall };
-        if let Err(reason) = policy::admit(caller, &self.host, message.len()) {
-            return Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
-        }
-        let writer = Writer::new(reply);
-        let call = match Call::decode(message) {
-            Ok(call) => call,
-            Err(CallError::NotACall) => return Handled { why, outcome: Outcome::Silent },
-            Err(CallError::RpcVersion { xid }) => {
-                let answer = Answer::RpcMismatch { low: 2, high: 2 };
-                return refuse(why, Reason::RpcMismatch, xid, answer, writer);
-            }
-            Err(CallError::Credential { xid }) => {
-                let answer = Answer::AuthError(AuthStatus::BadCredential);
-                return refuse(why, Reason::BadCredential, xid, answer, writer);
-            }
-            Err(CallError::Verifier { xid }) => {
-                let answer = Answer::AuthError(AuthStatus::BadVerifier);
-                return refuse(why, Reason::BadCredential, xid, answer, writer);
-            }
+        let reason = Reason::NotACall;
+        let mut why = Why { version: None, procedure: None, program: None, target: None, reason };
+        let silent = |reason| Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
+        let admitted = match policy::admit(self.forwards.is_some(), caller, &self.host, message.len()) {
+            Ok(admitted) => admitted,
+            Err(reason) => return silent(reason),
         };
+        let call = match (admitted, Call::decode(message)) {
+            (Admitted::Whole, Ok(call)) => call,
+            (Admitted::Whole, Err(error)) => return refuse_undecoded(why, error, Writer::new(reply)),
+            (Admitted::BroadcastCall, Ok(call))
+                if remote::is_broadcast(&call) && admit_call(&call, caller).is_ok() =>
+            {
+                call
+            }
+            (Admitted::BroadcastCall, _) => return silent(Reason::Unanswerable),
+        };
+        let writer = Writer::new(reply);
         why.version = Some(call.version);
         why.procedure = Some(call.procedure);
         if let Err((reason, answer)) = admit_call(&call, caller) {
             return refuse(why, reason, call.xid, answer, writer);
         }
-        let question = Ask { now, caller, facts, call: &call };
+        let question = Ask { now, caller, facts, call: &call, message_len: message.len() };
         if call.program == bind::status::PROGRAM {
             return status::handle(self, &question, why, writer);
         }
@@ -218,6 +228,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) facts: &'a Facts,
     pub(crate) call: &'a Call<'a>,
+    /// The length of the whole message.
+    pub(crate) message_len: usize,
 }
 
 impl Ask<'_> {
@@ -236,6 +248,29 @@ pub(crate) fn netid(transport: Transport) -> Netid {
         Transport::Tcp6 => Netid::TCP6,
         Transport::Local => Netid::LOCAL,
     }
+}
+
+/// The ports of our own sockets, as they are listed.
+fn ports(settings: &Settings) -> Vec<u16> {
+    let listed = settings.own.iter().filter_map(|own| {
+        let family = settings.netids.family(netid(own.transport))?;
+        UniversalAddress::parse(own.address.as_bytes(), family)?.port()
+    });
+    listed.chain([settings.port]).collect()
+}
+
+/// What is said to a message that does not decode as a call.
+fn refuse_undecoded(why: Why, error: CallError, writer: Writer<'_>) -> Handled {
+    let bad = |status| (Reason::BadCredential, Answer::AuthError(status));
+    let (xid, (reason, answer)) = match error {
+        CallError::NotACall => return Handled { why, outcome: Outcome::Silent },
+        CallError::RpcVersion { xid } => {
+            (xid, (Reason::RpcMismatch, Answer::RpcMismatch { low: 2, high: 2 }))
+        }
+        CallError::Credential { xid } => (xid, bad(AuthStatus::BadCredential)),
+        CallError::Verifier { xid } => (xid, bad(AuthStatus::BadVerifier)),
+    };
+    refuse(why, reason, xid, answer, writer)
 }
 
 /// Credentials first, then program, version and procedure.

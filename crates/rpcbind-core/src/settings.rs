@@ -4,10 +4,12 @@ use crate::access::{AccessList, HostRules, Prefix};
 use crate::caller::{Namespace, Transport};
 use crate::limiter::Limits;
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use oncrpc::bind::Netids;
-use oncrpc::{Program, bind};
+use oncrpc::{Procedure, Program, bind};
 
 /// Everything that a [`Service`](crate::Service) is started with.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Unpredictable bits: where rows and prefixes are in their tables, so that nobody can crowd one.
     pub seed: [u64; 2],
+    /// What remote calls are made with; `None`: none is ever made.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// One transport that program 100000 is listed on.
@@ -60,6 +64,8 @@ pub struct Policy {
     pub limits: Option<Limits>,
     /// What is done about services that are not there any more.
     pub liveness: LivenessRules,
+    /// What may be called for others, and how, where remote calls are made at all.
+    pub remote_calls: RemoteRules,
 }
 
 /// What is done about services that are not there any more.
@@ -90,7 +96,80 @@ impl Default for Policy {
             nat: true,
             limits: None,
             liveness: LivenessRules::default(),
+            remote_calls: RemoteRules::default(),
         }
+    }
+}
+
+/// What remote calls (CALLIT, BCAST, INDIRECT: RFC 1833 sections 2.2.1 and 3.2) are made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// The port of the socket that services over IPv4 are called from; `None`: none is called.
+    pub inet: Option<u16>,
+    /// The same for IPv6.
+    pub inet6: Option<u16>,
+    /// Calls under way at a time. One more ends the oldest of whoever has most of them.
+    pub calls: usize,
+    /// Calls under way for one source: a /24 or /56, or a uid on a unix socket. One more is refused.
+    pub calls_per_source: usize,
+    /// Unpredictable bits that nothing else is made from: the xids of the calls come from them.
+    pub seed: [u64; 2],
+}
+
+/// What may be called for others, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteRules {
+    /// What may be called. What harms is refused whatever is listed here.
+    pub allowed: Vec<AllowedCalls>,
+    /// Who the service is told that calls.
+    pub credentials: Credentials,
+    /// How long a service may take to answer.
+    pub expiry: Duration,
+}
+
+/// Procedures that may be called for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedCalls {
+    /// The numbers of the programs.
+    pub programs: RangeInclusive<u32>,
+    /// The procedure; `None`: every one.
+    pub procedure: Option<Procedure>,
+}
+
+/// Who a service is told that calls it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nobody: AUTH_NONE.
+    #[default]
+    Nobody,
+    /// Whoever the caller says it is: its AUTH_SYS with a new time stamp, which the service sees come from this host.
+    Claimed,
+}
+
+impl RemoteRules {
+    /// What may be called where nothing else is said: NULL of every program, what finds NIS servers (ypserv's DOMAIN
+    /// and DOMAIN_NONACK) and boot servers (bootparam's WHOAMI), and programs that are not well known (RFC 5531
+    /// section 8.3 keeps the numbers below 0x20000000 for those that are).
+    #[must_use]
+    pub fn default_calls() -> Vec<AllowedCalls> {
+        let one = |program, procedure| AllowedCalls {
+            programs: program..=program,
+            procedure: Some(Procedure(procedure)),
+        };
+        vec![
+            AllowedCalls { programs: 0..=u32::MAX, procedure: Some(Procedure::NULL) },
+            one(100_004, 1),
+            one(100_004, 2),
+            one(100_026, 1),
+            AllowedCalls { programs: 0x2000_0000..=u32::MAX, procedure: None },
+        ]
+    }
+}
+
+impl Default for RemoteRules {
+    fn default() -> Self {
+        let expiry = Duration::from_secs(10);
+        Self { allowed: Self::default_calls(), credentials: Credentials::Nobody, expiry }
     }
 }
 
@@ -141,6 +220,7 @@ impl Default for Settings {
             caps: Caps::default(),
             policy: Policy::default(),
             seed: [0; 2],
+            forwarding: None,
         }
     }
 }

@@ -186,6 +186,7 @@ impl Server {
             caps,
             policy,
             seed: host::seed(),
+            forwarding: None,
         };
         let streams = Streams::new(limits, home);
         let mut service = Service::new(settings);

@@ -281,7 +281,7 @@ impl World {
         match handled.outcome {
             Outcome::Reply { len } | Outcome::Commit { len, .. } => Some(reply[..len].to_vec()),
             Outcome::Table { len, body } => Some([&reply[..len], &body[..]].concat()),
-            Outcome::Silent | Outcome::Need(_) => None,
+            Outcome::Silent | Outcome::Need(_) | Outcome::Forward(_) => None,
         }
     }
 

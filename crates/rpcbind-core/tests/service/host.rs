@@ -2,13 +2,16 @@
 
 use crate::callers::{HOME, interfaces};
 use crate::calls::XID;
+use core::net::SocketAddr;
 use core::time::Duration;
 use oncrpc::bind::Rpcb;
 use oncrpc::xdr::{List, Reader};
 use oncrpc::{Answer, AuthStatus, Reply};
 use rpcbind_core::caller::{Caller, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
-use rpcbind_core::outcome::{Change, Outcome, Reason, Refusal, Why};
+use rpcbind_core::liveness::Judged;
+use rpcbind_core::outcome::{Change, Forward, Outcome, Reason, Refusal, RemoteEnd, RemoteId, Why};
+use rpcbind_core::registry::Row;
 use rpcbind_core::settings::{OwnAddress, Policy};
 use rpcbind_core::{Service, Settings};
 
@@ -22,6 +25,14 @@ pub(crate) struct Host {
     /// What sock_diag says about the address of a row.
     pub(crate) bound: BoundFact,
     pub(crate) unix_seconds: u32,
+    pub(crate) monotonic: Duration,
+}
+
+/// The end of a remote call, with the bytes that leave.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) end: RemoteEnd,
+    pub(crate) reply: Option<Vec<u8>>,
 }
 
 /// How a message ended, with the questions that were asked on the way.
@@ -32,6 +43,8 @@ pub(crate) struct Ended {
     pub(crate) change: Option<Change>,
     /// Nothing left when `None`.
     pub(crate) reply: Option<Vec<u8>>,
+    /// The service that is to be called.
+    pub(crate) forward: Option<Forward>,
 }
 
 /// Settings with the rows of Debian's daemon.
@@ -63,7 +76,13 @@ impl Host {
     pub(crate) fn with(settings: Settings) -> Self {
         let mut service = Service::new(settings);
         service.set_interfaces(interfaces());
-        Self { service, owner: OwnerFact::Unknown, bound: BoundFact::Unknown, unix_seconds: 1_700_000_000 }
+        Self {
+            service,
+            owner: OwnerFact::Unknown,
+            bound: BoundFact::Unknown,
+            unix_seconds: 1_700_000_000,
+            monotonic: Duration::ZERO,
+        }
     }
 
     pub(crate) fn with_policy(policy: Policy) -> Self {
@@ -78,14 +97,19 @@ impl Host {
 
     /// As [`Host::send`], with a buffer of this length.
     pub(crate) fn send_with_room(&mut self, caller: &Caller, message: &[u8], room: usize) -> Ended {
-        let now = Now { monotonic: Duration::ZERO, unix_seconds: self.unix_seconds };
+        let now = self.now();
         let mut buffer = vec![0xee; room];
         let (mut facts, mut questions) = (Facts::default(), Vec::new());
         loop {
             let before = self.snapshot();
             let handled = self.service.handle(now, caller, &facts, message, &mut buffer);
+            let mut forward = None;
             let (reply, change) = match handled.outcome {
                 Outcome::Silent => (None, None),
+                Outcome::Forward(call) => {
+                    forward = Some(call);
+                    (None, None)
+                }
                 Outcome::Reply { len } => (Some(buffer[..len].to_vec()), None),
                 Outcome::Table { len, body } => {
                     assert!(!matches!(caller, Caller::Datagram(_)), "a table as a datagram");
@@ -108,13 +132,59 @@ impl Host {
                 }
             };
             assert_ne!(handled.why.reason, Reason::Pending);
-            return Ended { why: handled.why, questions, change, reply };
+            return Ended { why: handled.why, questions, change, reply, forward };
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.monotonic, unix_seconds: self.unix_seconds }
+    }
+
+    /// A datagram comes in on a socket that calls leave from; `None` when it answers none.
+    pub(crate) fn answered(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<Late> {
+        let now = self.now();
+        Late::of(|reply| self.service.answered(now, from, datagram, reply))
+    }
+
+    /// A call could not be sent.
+    pub(crate) fn undeliverable(&mut self, call: RemoteId) -> Option<Late> {
+        let now = self.now();
+        Late::of(|reply| self.service.undeliverable(now, call, reply))
+    }
+
+    /// A call ends whose time is over at a moment.
+    pub(crate) fn expire(&mut self, monotonic: Duration) -> Option<Late> {
+        let now = Now { monotonic, ..self.now() };
+        Late::of(|reply| self.service.expire(now, reply))
+    }
+
+    /// Registers what another port mapper has.
+    pub(crate) fn take_rows(mut self, other: &Self) -> Self {
+        let rows: Vec<Row> = other.service.registry().rows().cloned().collect();
+        for row in rows.into_iter().filter(|row| row.program != oncrpc::bind::PROGRAM) {
+            assert_eq!(self.service.restore(row), Ok(()));
+        }
+        self
+    }
+
+    /// Finds the services of all rows there, or not there.
+    pub(crate) fn judge_all(&mut self, bound: BoundFact) {
+        let now = self.now();
+        let ids: Vec<_> = {
+            let mut sweep = self.service.sweep();
+            self.service.to_judge(&mut sweep, usize::MAX).map(|candidate| candidate.id).collect()
+        };
+        for id in ids {
+            let facts = Facts { bound: Some(bound), ..Facts::default() };
+            let judged = self.service.judge(now, id, bound, &facts);
+            assert!(!matches!(judged, Judged::Need(_)), "everything is known");
         }
     }
 
     /// Everything that the port mapper knows.
     fn snapshot(&self) -> Option<String> {
-        (self.service.registry().len() <= COMPARED_ROWS).then(|| format!("{:?}", self.service))
+        let compares = self.service.registry().len() <= COMPARED_ROWS && self.service.calls_under_way() < 10;
+        compares.then(|| format!("{:?}", self.service))
     }
 
     /// The rows that are not the port mapper's own: program, version, netid, address, owner.
@@ -125,6 +195,26 @@ impl Host {
             format!("{} {} {netid} {} {:?}", row.program, row.version, row.address, row.owner)
         })
         .collect()
+    }
+}
+
+impl Late {
+    fn of(end: impl FnOnce(&mut [u8]) -> Option<RemoteEnd>) -> Option<Self> {
+        let mut buffer = vec![0xee; 9_000];
+        let end = end(&mut buffer)?;
+        if let Some(late) = &end.reply {
+            assert!(late.len <= late.budget.bytes(), "{} bytes leave for {:?}", late.len, late.budget);
+        }
+        let reply = end.reply.as_ref().map(|late| buffer[..late.len].to_vec());
+        Some(Self { end, reply })
+    }
+
+    /// The answer, checked for its xid; `None` is silence.
+    #[track_caller]
+    pub(crate) fn answer(&self) -> Option<Answer<'_>> {
+        let reply = Reply::decode(self.reply.as_deref()?).unwrap();
+        assert_eq!(reply.xid, XID);
+        Some(reply.answer)
     }
 }
 

@@ -6,6 +6,7 @@ mod callers;
 mod calls;
 mod caps;
 mod credentials;
+mod forwarding;
 mod host;
 mod limits;
 mod lists;

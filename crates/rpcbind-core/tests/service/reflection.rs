@@ -1,5 +1,5 @@
-//! The reflection invariant: whatever a datagram of unverified source holds, at most one reply leaves, not longer than
-//! the datagram and not over 512 bytes, and nothing changes.
+//! The reflection invariant: whatever a datagram of unverified source holds, and whatever a service that is called for
+//! it answers, at most one reply leaves, not longer than the datagram and not over 512 bytes, and nothing changes.
 
 use crate::callers::{ELSEWHERE, ETH0, HOME, ip};
 use crate::calls::{call, encoded, netbuf, opaque, remote, row};
@@ -8,23 +8,29 @@ use crate::seeded::Seeded;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use oncrpc::bind::{self, Mapping, Protocol, UniversalAddress, V2, V3, V4, sockaddr};
-use oncrpc::{Call, OpaqueAuth, Procedure, Program, Version, Xid};
+use oncrpc::{Answer, Call, OpaqueAuth, Procedure, Program, Reply, Version, Xid};
 use rpcbind_core::caller::{Caller, Datagram, Now};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact};
-use rpcbind_core::outcome::{Outcome, Reason};
+use rpcbind_core::outcome::{Forward, Outcome, Reason, RemoteEnd};
 use rpcbind_core::registry::{Owner, Row};
-use rpcbind_core::settings::Policy;
+use rpcbind_core::settings::{AllowedCalls, Forwarding, Policy, RemoteRules};
 use rpcbind_core::{Service, Settings};
 use std::collections::BTreeMap;
 
 const CASES: usize = 1_000_000;
 const SEED: u64 = 0x0111_0111_0111_0111;
 
-/// A port mapper with this many rows, its own included.
+/// A port mapper with this many rows, its own included. It makes remote calls, to everything, when it has many.
 fn service(rows: usize, insecure: bool) -> Service {
     let own = if rows == 0 { Vec::new() } else { settings().own };
-    let policy = Policy { insecure, ..Policy::default() };
-    let mut service = Host::with(Settings { own, policy, ..settings() }).service;
+    let allowed = vec![AllowedCalls { programs: 0..=u32::MAX, procedure: None }];
+    let remote_calls = RemoteRules { allowed, ..RemoteRules::default() };
+    let policy = Policy { insecure, remote_calls, ..Policy::default() };
+    let sockets = (Some(50_004), Some(50_006));
+    let forwarding =
+        Forwarding { inet: sockets.0, inet6: sockets.1, calls: 64, calls_per_source: 8, seed: [3, 4] };
+    let forwarding = (rows >= 1_000).then_some(forwarding);
+    let mut service = Host::with(Settings { own, policy, forwarding, ..settings() }).service;
     let netids = ["udp", "tcp", "udp6", "tcp6", "sctp"];
     let mut next = 0;
     while service.registry().len() < rows {
@@ -72,6 +78,7 @@ fn legal_calls() -> Vec<Vec<u8>> {
             address(inet, bind::Family::Inet),
             address(inet6, bind::Family::Inet6),
             remote(200_000, 1, 1, b"1234"),
+            remote(200_000, 2, 1, b"1234"),
             remote(200_000, 9, 0, &[0; 300]),
             remote(100_000, 2, 4, &[]),
         ])
@@ -210,8 +217,33 @@ fn facts(seeded: &mut Seeded) -> Facts {
     }
 }
 
+/// Whatever ends a remote call.
+fn end(seeded: &mut Seeded, service: &mut Service, call: &Forward, buffer: &mut [u8]) -> RemoteEnd {
+    let late = Now { monotonic: Duration::from_secs(10), unix_seconds: 1_700_000_010 };
+    let len = seeded.pick(&[0, 4, 40, 200, 500, 8_900]);
+    let results = seeded.bytes(len);
+    let answers = [
+        Answer::Success(&results),
+        Answer::Success(&results),
+        Answer::ProcedureUnavailable,
+        Answer::SystemError,
+    ];
+    let xid = Call::decode(&call.message).unwrap().xid;
+    let mut answer = encoded(&Reply { xid, answer: seeded.pick(&answers) });
+    if seeded.one_in(4) {
+        answer.truncate(seeded.below(answer.len() + 1).max(8));
+    }
+    let ended = match seeded.below(8) {
+        0 => service.undeliverable(late, call.call, buffer),
+        1 => None,
+        _ => service.answered(late, call.to, &answer, buffer),
+    };
+    ended.or_else(|| service.expire(late, buffer)).unwrap()
+}
+
 /// Hands in one datagram and checks what comes of it.
 fn check(
+    seeded: &mut Seeded,
     service: &mut Service,
     caller: &Caller,
     facts: &Facts,
@@ -222,19 +254,31 @@ fn check(
     let room = service.budget(caller, message.len()).bytes();
     assert!(room <= message.len() && room <= 512, "a budget of {room} bytes for {}", message.len());
     let handled = service.handle(now, caller, facts, message, &mut buffer[..room]);
+    let mut reason = handled.why.reason;
     let len = match handled.outcome {
         Outcome::Silent => 0,
         Outcome::Reply { len } => len,
+        Outcome::Forward(call) => {
+            assert!(call.to.ip().is_loopback() && call.to.port() == 5_000, "{call:?}");
+            assert!(call.message.len() < message.len() && call.message[4..8] == [0; 4]);
+            let end = end(seeded, service, &call, buffer);
+            assert_eq!((end.call, &end.caller), (call.call, caller));
+            reason = end.why.reason;
+            let late = end.reply.map(|late| (late.len, late.budget.bytes()));
+            assert!(late.is_none_or(|(len, budget)| len <= budget && budget <= room));
+            late.map_or(0, |(len, _)| len)
+        }
         other => panic!("{other:?} for a datagram of unverified source"),
     };
+    assert_eq!(service.calls_under_way(), 0);
     assert!(len <= room, "a reply of {len} bytes for {}", message.len());
     assert!(len == 0 || buffer[4..8] == [0, 0, 0, 1], "what leaves is a reply");
     assert!(message.len() >= 40 || len == 0, "an answer to {} bytes", message.len());
-    (handled.why.reason, len)
+    (reason, len)
 }
 
 /// Every reason that a datagram of unverified source can end with.
-const REASONS: [Reason; 13] = [
+const REASONS: [Reason; 17] = [
     Reason::Answered,
     Reason::NotRegistered,
     Reason::NotACall,
@@ -248,6 +292,10 @@ const REASONS: [Reason; 13] = [
     Reason::GarbageArguments,
     Reason::NotLocal,
     Reason::ReplyTooLong,
+    Reason::RemoteCallsOff,
+    Reason::RemoteCallRefused,
+    Reason::RemoteCallFailed,
+    Reason::RemoteCallTimedOut,
 ];
 
 #[test]
@@ -259,7 +307,7 @@ fn a_million_datagrams_of_unverified_source_never_get_more_than_they_brought() {
     let before: Vec<Vec<Row>> =
         services.iter().map(|service| service.registry().rows().cloned().collect()).collect();
     let mut seeded = Seeded(SEED);
-    let mut buffer = [0; 512];
+    let mut buffer = [0; 9_000];
     let (mut cases, mut replies) = (0, 0);
     let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
 
@@ -271,7 +319,7 @@ fn a_million_datagrams_of_unverified_source_never_get_more_than_they_brought() {
         let (caller, facts) = (stranger(&mut seeded), facts(&mut seeded));
         let service = &mut services[cases % 4];
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            check(service, &caller, &facts, &datagram, &mut buffer)
+            check(&mut seeded, service, &caller, &facts, &datagram, &mut buffer)
         }));
         let Ok((reason, len)) = checked else {
             panic!("seed {SEED:#x}, case {cases}: {caller:?} sends {datagram:02x?}");

@@ -92,7 +92,7 @@ fn streams_are_not_answered_at_all_and_stay_open() {
         for (called, procedure) in BROADCAST_FORMS.into_iter().chain([(V4, bind::INDIRECT)]) {
             let ended = host.send(&caller, &call(called, procedure, &remote(PROGRAM, 5, 1, b"")));
             assert_eq!(ended.answer(), None);
-            assert_eq!(ended.why.reason, Reason::RemoteCallRefused);
+            assert_eq!(ended.why.reason, Reason::RemoteCallsOff);
             assert_eq!(ended.questions, []);
         }
     }

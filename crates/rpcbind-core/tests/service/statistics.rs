@@ -1,13 +1,16 @@
 //! GETSTAT: counters as rpcbind counts them, and lists that a stranger cannot fill up.
 
 use crate::callers::{USER, loopback_udp, own_udp, stranger_tcp, stranger_udp, unix};
-use crate::calls::{TCP, UDP, call, mapping, remote, rpcb, set, unset};
-use crate::host::Host;
+use crate::calls::{TCP, UDP, call, encoded, mapping, remote, rpcb, set, unset};
+use crate::host::{Host, settings};
+use core::time::Duration;
 use oncrpc::bind::stat::VersionTable;
 use oncrpc::bind::{self, V2, V3, V4};
 use oncrpc::xdr::{Decode, Reader};
-use oncrpc::{Answer, Procedure, Version};
+use oncrpc::{Answer, Call, Procedure, Reply, Version};
+use rpcbind_core::Settings;
 use rpcbind_core::outcome::Reason;
+use rpcbind_core::settings::Forwarding;
 
 const PROGRAM: u32 = 200_001;
 
@@ -188,6 +191,34 @@ fn remote_calls_are_counted_though_they_are_off_and_only_indirect_ones_as_indire
         ["200001 9 1 udp (0, 2, 1)", "200001 1 2 udp (1, 0, 0)", "200001 1 1 udp (3, 0, 2)"]
     );
     assert_eq!((four.calls[5], four.calls[10]), (3, 5));
+}
+
+#[test]
+fn remote_calls_that_are_made_are_counted_by_how_they_end() {
+    let forwarding = Forwarding { inet: Some(1), inet6: None, calls: 9, calls_per_source: 9, seed: [0; 2] };
+    let mut host = Host::with(Settings { forwarding: Some(forwarding), ..settings() });
+    assert!(host.send(&unix(USER), &set(PROGRAM, 1, "udp", "0.0.0.0.19.136")).is_true());
+    let mut ask = |called: Version, procedure, version, number, answered: Option<Answer<'_>>| {
+        let message = call(called, procedure, &remote(PROGRAM, version, number, b""));
+        if let Some(forward) = host.send(&stranger_tcp(), &message).forward {
+            let xid = Call::decode(&forward.message).unwrap().xid;
+            let answer = answered.map(|answer| encoded(&Reply { xid, answer })).unwrap_or_default();
+            let end = host.answered(forward.to, &answer);
+            end.or_else(|| host.expire(Duration::MAX)).unwrap();
+        }
+    };
+    let results = Some(Answer::Success(b""));
+    ask(V4, bind::INDIRECT, 1, 0, results);
+    ask(V4, bind::INDIRECT, 1, 0, None);
+    ask(V4, bind::BCAST, 1, 0, results);
+    ask(V4, bind::BCAST, 1, 0, Some(Answer::SystemError));
+    ask(V3, bind::CALLIT, 1, 0, results);
+    ask(V4, bind::INDIRECT, 9, 0, results);
+    // Not in the list of what may be called.
+    ask(V4, bind::INDIRECT, 1, 1, results);
+    let [_, three, four] = tables(&mut host);
+    assert_eq!(three.remote, ["200001 1 0 udp (1, 0, 0)"]);
+    assert_eq!(four.remote, ["200001 9 0 udp (0, 1, 1)", "200001 1 0 udp (2, 2, 2)"]);
 }
 
 #[test]

@@ -187,7 +187,8 @@ impl Dispatch {
                     self.unsynced = true;
                     Answer::Held { len }
                 }
-                Outcome::Silent | Outcome::Need(_) => Answer::Silent,
+                // There are no settings under which anything is forwarded.
+                Outcome::Silent | Outcome::Need(_) | Outcome::Forward(_) => Answer::Silent,
             };
         }
         Answer::Silent

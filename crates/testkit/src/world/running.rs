@@ -144,7 +144,7 @@ impl World {
         let Some((handled, reply)) = self.handle(host, caller, message) else { return };
         let len = match handled.outcome {
             Outcome::Reply { len } | Outcome::Commit { len, .. } => len,
-            Outcome::Silent | Outcome::Need(_) => return,
+            Outcome::Silent | Outcome::Need(_) | Outcome::Forward(_) => return,
             Outcome::Table { .. } => unreachable!("a table does not fit into a datagram"),
         };
         self.note(host, What::Replied { from: local, to: from, len });

@@ -1,0 +1,165 @@
+//! Remote calls under way and their ends: an answer from the service that was called, silence for too long, or no way
+//! to it. Each ends once. An answer counts only from the address that was called and with the xid of that call; results
+//! never leave as a datagram beyond the budget of the request.
+
+pub(crate) mod table;
+
+use crate::caller::Now;
+use crate::hash::HashKey;
+use crate::limiter::Charge;
+use crate::outcome::{LateReply, Reason, RemoteEnd, RemoteId, Why};
+use crate::policy;
+use crate::remote::{Asked, encode_results};
+use crate::service::Service;
+use crate::settings::Forwarding;
+use core::net::SocketAddr;
+use core::time::Duration;
+use oncrpc::xdr::{Encode, Writer};
+use oncrpc::{Answer, AuthStatus, Reply, Xid};
+use table::{Full, Pending, Table};
+
+/// `msg_type` REPLY (RFC 5531 section 9).
+const REPLY: u32 = 1;
+
+/// The calls under way, and where the xids of the next ones come from.
+#[derive(Debug)]
+pub(crate) struct Forwards {
+    pub(crate) table: Table,
+    key: HashKey,
+    /// Words that xids were made from.
+    drawn: u64,
+    serial: u64,
+}
+
+impl Forwards {
+    pub(crate) fn new(forwarding: &Forwarding) -> Self {
+        let table = Table::new(forwarding.calls, forwarding.calls_per_source);
+        Self { table, key: HashKey::new(forwarding.seed), drawn: 0, serial: 0 }
+    }
+
+    /// Puts a call down as under way until a moment.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(crate) fn begin(
+        &mut self,
+        asked: Asked,
+        to: SocketAddr,
+        deadline: Duration,
+    ) -> Result<RemoteId, Full> {
+        self.table.make_room(&asked.caller)?;
+        let id = RemoteId { serial: self.serial, xid: self.draw() };
+        self.serial = self.serial.wrapping_add(1);
+        self.table.insert(Pending { id, to, deadline, given_up: false, asked });
+        Ok(id)
+    }
+
+    /// An xid that no call under way has and nobody can foretell.
+    fn draw(&mut self) -> Xid {
+        loop {
+            let [.., a, b, c, d] = self.key.hash(self.drawn, 0).to_be_bytes();
+            self.drawn = self.drawn.wrapping_add(1);
+            let xid = Xid(u32::from_be_bytes([a, b, c, d]));
+            if self.table.find(xid).is_none() {
+                return xid;
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Takes a datagram that has come in on a socket that calls leave from, and writes what has to leave into the lent
+    /// buffer, which should hold 9,000 bytes. `None`: it answers no call that is under way, and nothing happens.
+    ///
+    /// `from` is whom the kernel says that it comes from.
+    pub fn answered(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        datagram: &[u8],
+        reply: &mut [u8],
+    ) -> Option<RemoteEnd> {
+        let (xid, rest) = datagram.split_first_chunk()?;
+        let (message_type, _) = rest.split_first_chunk()?;
+        if u32::from_be_bytes(*message_type) != REPLY {
+            return None;
+        }
+        let table = &mut self.forwards.as_mut()?.table;
+        let pending = table.find(Xid(u32::from_be_bytes(*xid)))?;
+        if (pending.to.ip(), pending.to.port()) != (from.ip(), from.port()) {
+            return None;
+        }
+        let pending = table.take(pending.id)?;
+        let result = match Reply::decode(datagram) {
+            Ok(Reply { answer: Answer::Success(results), .. }) => Ok(results),
+            _ => Err(Reason::RemoteCallFailed),
+        };
+        Some(self.end(now, pending, result, reply))
+    }
+
+    /// Ends a call that could not be sent, or whose service is known to be gone. `None`: it has ended already.
+    pub fn undeliverable(&mut self, now: Now, call: RemoteId, reply: &mut [u8]) -> Option<RemoteEnd> {
+        let pending = self.forwards.as_mut()?.table.take(call)?;
+        Some(self.end(now, pending, Err(Reason::RemoteCallFailed), reply))
+    }
+
+    /// When [`Service::expire`] has to be called, as [`Now::monotonic`]; `None` while no call is under way.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.forwards.as_ref()?.table.next_deadline()
+    }
+
+    /// Ends one call whose service has taken too long; to be called until it answers `None`.
+    pub fn expire(&mut self, now: Now, reply: &mut [u8]) -> Option<RemoteEnd> {
+        let table = &mut self.forwards.as_mut()?.table;
+        let pending = table.first_over(now.monotonic).and_then(|id| table.take(id))?;
+        let reason = if pending.given_up { Reason::RemoteCallsFull } else { Reason::RemoteCallTimedOut };
+        Some(self.end(now, pending, Err(reason), reply))
+    }
+
+    /// How many remote calls are under way.
+    #[must_use]
+    pub fn calls_under_way(&self) -> usize {
+        self.forwards.as_ref().map_or(0, |forwards| forwards.table.len())
+    }
+
+    fn end(
+        &mut self,
+        now: Now,
+        pending: Pending,
+        result: Result<&[u8], Reason>,
+        reply: &mut [u8],
+    ) -> RemoteEnd {
+        let Pending { id: call, asked, .. } = pending;
+        self.count_remote(asked.counted, result.is_ok());
+        let room = asked.budget.bytes().min(reply.len());
+        let mut writer = Writer::new(reply.get_mut(..room).unwrap_or_default());
+        let Asked { caller, why, xid, form, .. } = asked;
+        let mut reason = Reason::Answered;
+        let failed = match result {
+            Ok(results) => {
+                let written = Reply::encode_success(xid, &mut writer)
+                    .and_then(|()| encode_results(form, &asked.address, results, &mut writer));
+                written.is_err().then_some(Reason::ReplyTooLong)
+            }
+            Err(reason) => Some(reason),
+        };
+        let mut leaves = true;
+        if let Some(failure) = failed {
+            reason = failure;
+            writer.truncate(0);
+            let is_stranger = policy::is_limited(&caller, &self.host).is_some();
+            let answer = if failure == Reason::ReplyTooLong && is_stranger {
+                Answer::AuthError(AuthStatus::TooWeak)
+            } else {
+                Answer::SystemError
+            };
+            leaves = form.is_told()
+                && self.may_leave(now, &caller, Charge::Error)
+                && Reply { xid, answer }.encode(&mut writer).is_ok();
+        }
+        let len = writer.len();
+        let reply = leaves.then_some(LateReply { len, budget: asked.budget });
+        RemoteEnd { call, caller, why: Why { reason, ..why }, reply }
+    }
+}

@@ -1,0 +1,185 @@
+//! The remote calls under way: found by xid, in the order of their deadlines, counted for each source. Full, it gives
+//! up the oldest call of whoever has most for somebody who has fewer; it never grows beyond its bounds.
+
+use crate::caller::Caller;
+use crate::limiter::prefix;
+use crate::outcome::RemoteId;
+use crate::remote::Asked;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::SocketAddr;
+use core::time::Duration;
+use oncrpc::{Procedure, Version, Xid};
+
+/// One remote call under way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) id: RemoteId,
+    /// The service that was called: nobody else answers.
+    pub(crate) to: SocketAddr,
+    pub(crate) deadline: Duration,
+    /// It was given up for another.
+    pub(crate) given_up: bool,
+    pub(crate) asked: Asked,
+}
+
+/// Whose calls are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Prefix(u64),
+    Uid(Option<u32>),
+}
+
+impl Source {
+    fn of(caller: &Caller) -> Self {
+        match caller {
+            Caller::Unix { uid, .. } => Self::Uid(*uid),
+            Caller::Connection { from, .. } => Self::Prefix(prefix(from.ip())),
+            Caller::Datagram(datagram) => Self::Prefix(prefix(datagram.from.ip())),
+        }
+    }
+}
+
+/// What a call is known by that came as a datagram and may come again.
+pub(crate) type Repeatable = (SocketAddr, Xid, Version, Procedure);
+
+/// There is no room for another call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    calls: BTreeMap<Xid, Pending>,
+    deadlines: BTreeSet<(Duration, RemoteId)>,
+    repeatable: BTreeMap<Repeatable, Xid>,
+    /// The calls of each source that are not given up, oldest first.
+    sources: BTreeMap<Source, BTreeSet<RemoteId>>,
+    /// The sources by the number of these.
+    by_count: BTreeSet<(usize, Source)>,
+    waiting: usize,
+    waiting_max: usize,
+    waiting_max_per_source: usize,
+}
+
+impl Table {
+    /// A table for so many calls, and so many of one source.
+    pub(crate) fn new(calls: usize, calls_per_source: usize) -> Self {
+        Self {
+            calls: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            repeatable: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            by_count: BTreeSet::new(),
+            waiting: 0,
+            waiting_max: calls,
+            waiting_max_per_source: calls_per_source,
+        }
+    }
+
+    /// The number of calls, those that were given up included until they are taken out.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The call with this xid.
+    pub(crate) fn find(&self, xid: Xid) -> Option<&Pending> {
+        self.calls.get(&xid)
+    }
+
+    /// Whether a call that came as a datagram is under way.
+    pub(crate) fn has(&self, repeatable: &Repeatable) -> bool {
+        self.repeatable.contains_key(repeatable)
+    }
+
+    /// The first deadline; that of calls that were given up is past.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// A call whose deadline has come.
+    pub(crate) fn first_over(&self, now: Duration) -> Option<RemoteId> {
+        self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, id)| *id)
+    }
+
+    /// Makes room for a call of this caller's.
+    ///
+    /// # Errors
+    /// There is none for this source, or it would have to have more than all others.
+    pub(crate) fn make_room(&mut self, caller: &Caller) -> Result<(), Full> {
+        // Calls that were given up are taken out at the end of the shell's turn: a fraction of the table at a time.
+        let slack = self.waiting_max.div_euclid(8).saturating_add(1);
+        let own = self.sources.get(&Source::of(caller)).map_or(0, BTreeSet::len);
+        if own >= self.waiting_max_per_source || self.calls.len() >= self.waiting_max.saturating_add(slack) {
+            return Err(Full);
+        }
+        if self.waiting < self.waiting_max {
+            return Ok(());
+        }
+        let fullest = self.by_count.last().filter(|(count, _)| *count > own);
+        let oldest = fullest.and_then(|(_, source)| self.sources.get(source)?.first().copied());
+        self.give_up(oldest.ok_or(Full)?);
+        Ok(())
+    }
+
+    /// Adds a call for which there is room, and whose xid no other has.
+    pub(crate) fn insert(&mut self, pending: Pending) {
+        if let Some(repeatable) = pending.asked.repeatable() {
+            self.repeatable.insert(repeatable, pending.id.xid);
+        }
+        self.deadlines.insert((pending.deadline, pending.id));
+        let source = Source::of(&pending.asked.caller);
+        self.recount(source, |calls| {
+            calls.insert(pending.id);
+        });
+        self.calls.insert(pending.id.xid, pending);
+    }
+
+    /// Takes a call out.
+    pub(crate) fn take(&mut self, id: RemoteId) -> Option<Pending> {
+        self.calls.get(&id.xid).filter(|pending| pending.id == id)?;
+        let pending = self.calls.remove(&id.xid)?;
+        self.deadlines.remove(&(pending.deadline, id));
+        if let Some(repeatable) = pending.asked.repeatable() {
+            self.repeatable.remove(&repeatable);
+        }
+        if !pending.given_up {
+            self.discount(&pending.asked.caller, id);
+        }
+        Some(pending)
+    }
+
+    /// Lets a call end at once, and counts it no more.
+    fn give_up(&mut self, id: RemoteId) {
+        let Some(pending) = self.calls.get_mut(&id.xid) else { return };
+        self.deadlines.remove(&(pending.deadline, id));
+        pending.deadline = Duration::ZERO;
+        pending.given_up = true;
+        self.deadlines.insert((Duration::ZERO, id));
+        let caller = pending.asked.caller;
+        self.discount(&caller, id);
+    }
+
+    fn discount(&mut self, caller: &Caller, id: RemoteId) {
+        self.recount(Source::of(caller), |calls| {
+            calls.remove(&id);
+        });
+    }
+
+    /// Changes the calls of a source, and its place among the others.
+    fn recount(&mut self, source: Source, change: impl FnOnce(&mut BTreeSet<RemoteId>)) {
+        let calls = self.sources.entry(source).or_default();
+        let before = calls.len();
+        change(calls);
+        let after = calls.len();
+        self.by_count.remove(&(before, source));
+        if after == 0 {
+            self.sources.remove(&source);
+        } else {
+            self.by_count.insert((after, source));
+        }
+        self.waiting = self.waiting.saturating_sub(before).saturating_add(after);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The table beside a plain list that keeps the same rules.
+
+use super::*;
+use crate::budget::Budget;
+use crate::caller::{Datagram, Namespace};
+use crate::outcome::{Reason, Why};
+use crate::remote::{Counted, Form, ServiceAddress};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use oncrpc::Program;
+use oncrpc::bind::{self, AddressText, Netid, V3};
+use proptest::prelude::*;
+
+const CALLS: usize = 10;
+const PER_SOURCE: usize = 4;
+
+/// Somebody of one of six prefixes, or one of two users.
+fn caller(source: u8) -> Caller {
+    if source >= 6 {
+        return Caller::Unix { uid: Some(u32::from(source)), namespace: Namespace(0) };
+    }
+    let from = (Ipv4Addr::new(192, 0, source, 1), 40_000).into();
+    let ours = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let local = (ours, 111).into();
+    Caller::Datagram(Datagram { from, destination: ours, local, interface: 2, mapped: false })
+}
+
+fn pending(serial: u64, source: u8, deadline: Duration) -> Pending {
+    let (program, version, procedure) = (Program(1), Version(1), Procedure(1));
+    let why = Why {
+        version: Some(V3),
+        procedure: Some(bind::CALLIT),
+        program: Some(program),
+        target: Some(procedure),
+        reason: Reason::Forwarded,
+    };
+    let xid = Xid(u32::try_from(serial).unwrap());
+    let asked = Asked {
+        caller: caller(source),
+        xid,
+        form: Form::Broadcast,
+        why,
+        address: ServiceAddress { text: AddressText::new(), port: 0 },
+        counted: Counted { by: V3, program, version, procedure, netid: Netid::UDP, indirect: false },
+        budget: Budget::of(0),
+    };
+    let to = (Ipv4Addr::LOCALHOST, 5_000).into();
+    Pending { id: RemoteId { serial, xid }, to, deadline, given_up: false, asked }
+}
+
+/// A call as the plain list has it.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    serial: u64,
+    source: u8,
+    deadline: Duration,
+    given_up: bool,
+}
+
+fn waiting(list: &[Listed], source: u8) -> usize {
+    list.iter().filter(|call| !call.given_up && call.source == source).count()
+}
+
+/// What is given up for one more call of a source, if anything has to be.
+fn make_room(list: &mut [Listed], source: u8) -> Result<(), Full> {
+    let own = waiting(list, source);
+    if own >= PER_SOURCE || list.len() > CALLS + CALLS / 8 {
+        return Err(Full);
+    }
+    if (0..8).map(|source| waiting(list, source)).sum::<usize>() < CALLS {
+        return Ok(());
+    }
+    let order = |source: &u8| (waiting(list, *source), Source::of(&caller(*source)));
+    let fullest = (0..8).max_by_key(order).filter(|fullest| waiting(list, *fullest) > own).ok_or(Full)?;
+    let oldest = list.iter_mut().find(|call| !call.given_up && call.source == fullest).ok_or(Full)?;
+    oldest.given_up = true;
+    oldest.deadline = Duration::ZERO;
+    Ok(())
+}
+
+fn check(table: &Table, list: &[Listed]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(table.len(), list.len());
+    prop_assert_eq!(table.next_deadline(), list.iter().map(|call| call.deadline).min());
+    for call in list {
+        let found = table.find(Xid(u32::try_from(call.serial).unwrap())).unwrap();
+        prop_assert_eq!((found.given_up, found.deadline), (call.given_up, call.deadline));
+        prop_assert_eq!(found.asked.repeatable().is_none_or(|repeatable| table.has(&repeatable)), true);
+    }
+    prop_assert!(list.len() <= CALLS + CALLS / 8 + 1);
+    prop_assert_eq!(table.repeatable.len(), list.iter().filter(|call| call.source < 6).count());
+    prop_assert_eq!(table.deadlines.len(), list.len());
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn whatever_begins_and_ends_the_table_is_the_plain_list(
+        steps in proptest::collection::vec((0..4_u8, 0..8_u8, 0..30_u64), 0..200),
+    ) {
+        let mut table = Table::new(CALLS, PER_SOURCE);
+        let mut list: Vec<Listed> = Vec::new();
+        for (serial, (what, source, number)) in (0..).zip(steps) {
+            let moment = Duration::from_secs(number);
+            match what {
+                0 | 1 => {
+                    let room = make_room(&mut list, source);
+                    prop_assert_eq!(table.make_room(&caller(source)), room);
+                    if room.is_ok() {
+                        let deadline = Duration::new(number, 1);
+                        table.insert(pending(serial, source, deadline));
+                        list.push(Listed { serial, source, deadline, given_up: false });
+                    }
+                }
+                2 => {
+                    let id = RemoteId { serial: number, xid: Xid(u32::try_from(number).unwrap()) };
+                    let other = RemoteId { serial: u64::MAX, ..id };
+                    prop_assert!(table.take(other).is_none());
+                    let index = list.iter().position(|call| call.serial == number);
+                    prop_assert_eq!(table.take(id).is_some(), index.is_some());
+                    index.map(|index| list.remove(index));
+                }
+                _ => while let Some(id) = table.first_over(moment) {
+                    let over = table.take(id).unwrap();
+                    let index = list.iter().position(|call| call.serial == id.serial).unwrap();
+                    let listed = list.remove(index);
+                    prop_assert!(listed.deadline <= moment);
+                    prop_assert_eq!(over.given_up, listed.given_up);
+                },
+            }
+            prop_assert!(what < 3 || list.iter().all(|call| call.deadline > moment));
+            check(&table, &list)?;
+        }
+        while let Some(id) = table.first_over(Duration::MAX) {
+            prop_assert!(table.take(id).is_some());
+        }
+        let sizes = (table.len(), table.deadlines.len(), table.repeatable.len(), table.sources.len());
+        prop_assert_eq!((sizes, table.by_count.len(), table.waiting), ((0, 0, 0, 0), 0, 0));
+    }
+}
+
+#[test]
+fn somebody_with_fewer_calls_takes_the_place_of_the_oldest_of_whoever_has_most() {
+    let mut table = Table::new(4, 4);
+    for serial in 0..4 {
+        table.make_room(&caller(1)).unwrap();
+        table.insert(pending(serial, 1, Duration::from_secs(10)));
+    }
+    assert_eq!(table.make_room(&caller(1)), Err(Full));
+    assert_eq!(table.first_over(Duration::from_secs(9)), None);
+    assert_eq!(table.make_room(&caller(2)), Ok(()));
+    table.insert(pending(4, 2, Duration::from_secs(10)));
+    let given_up = table.first_over(Duration::ZERO).map(|id| id.serial);
+    assert_eq!(given_up, Some(0));
+}
