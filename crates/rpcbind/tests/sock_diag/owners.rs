@@ -1,29 +1,22 @@
-//! Owners of sockets and dead services, asked of the kernel about real sockets of other users.
-//! A thread that changes its file-system uid makes sockets of that user, as a process of that user does.
-
-#![expect(clippy::expect_used, clippy::panic, reason = "a test's own functions are tests too")]
+//! Whose the socket at a caller's end is.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Uid, setfsuid};
 use rpcbind::netlink::SockDiag;
 use rpcbind::peer;
 use rpcbind_core::caller::Transport::{Local, Tcp, Tcp6, Udp, Udp6};
-use rpcbind_core::facts::BoundFact::{Bound, Free, Unknown};
-use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
+use rpcbind_core::facts::BoundFact::Bound;
+use rpcbind_core::facts::{OwnerFact, Socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Type};
 use testkit::Namespace;
 
-const USER: u32 = 1000;
-const NOBODY: u32 = 65534;
+use crate::{NOBODY, USER, as_user, inside, one, raise_loopback, sockets, universal};
 
 #[test]
 fn a_connections_owner_is_the_user_at_its_other_end_and_not_at_ours() {
@@ -214,196 +207,6 @@ fn more_sockets_on_one_port_than_can_be_looked_through_are_unknown_and_the_next_
     });
 }
 
-#[test]
-fn a_row_is_bound_when_a_socket_on_its_port_covers_its_address() {
-    // Where the socket is, whether it takes IPv6 only, and what that says of rows on its port.
-    let table: [(&str, bool, [RowAndFact; 6]); 5] = [
-        (
-            "0.0.0.0",
-            false,
-            [
-                ("", "0.0.0.0", Bound),
-                ("", "127.0.0.1", Bound),
-                ("", "192.0.2.1", Bound),
-                ("6", "::", Free),
-                ("6", "::1", Free),
-                ("6", "::ffff:127.0.0.1", Bound),
-            ],
-        ),
-        (
-            "127.0.0.1",
-            false,
-            [
-                ("", "0.0.0.0", Bound),
-                ("", "127.0.0.1", Bound),
-                ("", "127.0.0.2", Free),
-                ("6", "::", Free),
-                ("6", "::1", Free),
-                ("6", "fd00::1", Free),
-            ],
-        ),
-        (
-            "::",
-            true,
-            [
-                ("", "0.0.0.0", Free),
-                ("", "127.0.0.1", Free),
-                ("", "192.0.2.1", Free),
-                ("6", "::", Bound),
-                ("6", "::1", Bound),
-                ("6", "fd00::1", Bound),
-            ],
-        ),
-        (
-            "::",
-            false,
-            [
-                ("", "0.0.0.0", Bound),
-                ("", "127.0.0.1", Bound),
-                ("", "192.0.2.1", Bound),
-                ("6", "::", Bound),
-                ("6", "::1", Bound),
-                ("6", "fd00::1", Bound),
-            ],
-        ),
-        (
-            "::1",
-            false,
-            [
-                ("", "0.0.0.0", Free),
-                ("", "127.0.0.1", Free),
-                ("", "192.0.2.1", Free),
-                ("6", "::", Bound),
-                ("6", "::1", Bound),
-                ("6", "fd00::1", Free),
-            ],
-        ),
-    ];
-    inside(|diag| {
-        for (kind, netid) in [(Type::DGRAM, "udp"), (Type::STREAM, "tcp")] {
-            for (host, v6_only, rows) in &table {
-                let host: IpAddr = host.parse().expect("an address");
-                let domain = Domain::for_address((host, 0).into());
-                let socket = socket2::Socket::new(domain, kind, None).expect("socket");
-                if host.is_ipv6() {
-                    socket.set_only_v6(*v6_only).expect("IPV6_V6ONLY");
-                }
-                socket.bind(&SocketAddr::new(host, 0).into()).expect("bound");
-                let port = socket.local_addr().expect("bound").as_socket().expect("inet").port();
-                if kind == Type::STREAM {
-                    let row = (format!("{netid}6"), universal(SocketAddr::new(host, port)));
-                    assert_ne!(diag.bound(&row.0, &row.1), Bound, "bound, but nobody listens yet");
-                    socket.listen(1).expect("listening");
-                }
-                for (six, row, expected) in rows {
-                    let (netid, row) = (format!("{netid}{six}"), row.parse().expect("an address"));
-                    let fact = diag.bound(&netid, &universal(SocketAddr::new(row, port)));
-                    assert_eq!(fact, *expected, "{host} v6_only {v6_only}: {netid} {row}");
-                    let other = if netid.starts_with("tcp") { "udp" } else { "tcp" };
-                    assert_eq!(diag.bound(other, &universal(SocketAddr::from(([0; 4], port)))), Free);
-                }
-                drop(socket);
-                freed(|| diag.bound(netid, &universal(SocketAddr::from(([0; 4], port)))));
-                freed(|| diag.bound(&format!("{netid}6"), &universal((Ipv6Addr::UNSPECIFIED, port).into())));
-            }
-        }
-    });
-}
-
-#[test]
-fn a_closed_service_is_free_although_its_connections_live() {
-    inside(|diag| {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
-        let to = listener.local_addr().expect("bound");
-        let _client = TcpStream::connect(to).expect("connected");
-        let _server = listener.accept().expect("accepted");
-        assert_eq!(diag.bound("tcp", &universal(to)), Bound);
-        drop(listener);
-        freed(|| diag.bound("tcp", &universal(to)));
-    });
-}
-
-#[test]
-fn what_cannot_be_judged_is_unknown() {
-    inside(|diag| {
-        for (netid, address) in [
-            ("udp", "0.0.0.0.0.0"),
-            ("udp", "::.8.1"),
-            ("tcp6", "0.0.0.0.8.1"),
-            ("tcp", ""),
-            ("tcp", "garbage"),
-            ("sctp", "0.0.0.0.8.1"),
-            ("rdma", "0.0.0.0.8.1"),
-            ("ticlts", "/run/x"),
-            ("", "0.0.0.0.8.1"),
-            ("local", ""),
-            ("local", "relative"),
-        ] {
-            assert_eq!(diag.bound(netid, address), Unknown, "{netid:?} {address:?}");
-        }
-        assert_eq!(diag.bound("UDP", "0.0.0.0.8.1"), Free, "netids are compared without case");
-    });
-}
-
-#[test]
-fn unix_listeners_are_known_by_name() {
-    inside(|diag| {
-        assert_eq!(diag.bound("local", "/run/a.sock"), Free);
-        assert_eq!(diag.bound("unix", "@/run/a.sock"), Free);
-        let _path = UnixListener::bind("/run/a.sock").expect("path");
-        assert_eq!(diag.bound("local", "/run/a.sock"), Bound);
-        assert_eq!(diag.bound("local", "@/run/a.sock"), Free);
-        assert_eq!(diag.bound("local", "/run/b.sock"), Free);
-        // Perhaps the same file by another way.
-        assert_eq!(diag.bound("local", "/var/run/a.sock"), Unknown);
-        let name = UnixAddr::from_abstract_name("/run/c.sock").expect("a name");
-        let _abstract = UnixListener::bind_addr(&name).expect("abstract");
-        assert_eq!(diag.bound("local", "@/run/c.sock"), Bound);
-        assert_eq!(diag.bound("local", "/run/c.sock"), Free);
-        let _datagram = UnixDatagram::bind("/run/d.sock").expect("datagram");
-        assert_eq!(diag.bound("local", "/run/d.sock"), Free, "nobody listens there");
-    });
-}
-
-#[test]
-fn a_socket_in_another_namespace_knows_nothing_of_home() {
-    testkit::require!();
-    let (home, elsewhere) = (Namespace::new().expect("home"), Namespace::new().expect("elsewhere"));
-    let service = home.within(|| UdpSocket::bind("0.0.0.0:111").expect("bound")).expect("entered");
-    let cookie = peer::namespace(service.as_fd());
-    assert!(cookie.is_some());
-    let test = |space: &Namespace, home_cookie| {
-        space
-            .within(|| {
-                let mut diag = SockDiag::open(home_cookie, &[]).expect("netlink");
-                let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 111));
-                (diag.is_home(), diag.owner(Udp, at, at), diag.bound("udp", "0.0.0.0.0.111"))
-            })
-            .expect("entered")
-    };
-    for (space, cookie) in [(&elsewhere, cookie), (&home, None)] {
-        assert_eq!(test(space, cookie), (false, OwnerFact::Unknown, Unknown));
-    }
-    let (is_home, owner, bound) = test(&home, cookie);
-    assert!(is_home && sockets(owner).len() == 1 && bound == Bound);
-}
-
-#[test]
-fn a_question_of_the_core_is_answered_in_its_place() {
-    inside(|diag| {
-        let service = UdpSocket::bind("127.0.0.1:0").expect("bound");
-        let at = service.local_addr().expect("bound");
-        let mut facts = Facts::default();
-        diag.answer(&Question::Owner { transport: Udp, local: at, remote: at }, &mut facts);
-        assert!(facts.owner.is_some() && facts.bound.is_none());
-        diag.answer(&Question::Bound { netid: "udp".into(), address: universal(at) }, &mut facts);
-        assert_eq!(facts.bound, Some(Bound));
-    });
-}
-
-/// `6` for an IPv6 row, its host, and what is known of it.
-type RowAndFact = (&'static str, &'static str, BoundFact);
-
 /// A process of another user that has done what it was told, and keeps it until dropped.
 struct Shell(Child);
 
@@ -428,31 +231,6 @@ impl Drop for Shell {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn inside(test: impl FnOnce(&mut SockDiag) + Send) {
-    testkit::require!();
-    let inner = || {
-        raise_loopback();
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
-        let mut diag = SockDiag::open(peer::namespace(socket.as_fd()), &[]).expect("netlink");
-        drop(socket);
-        assert!(diag.is_home());
-        test(&mut diag);
-    };
-    Namespace::new().expect("a private namespace").within(inner).expect("entered");
-}
-
-/// The namespace comes with it up; a test that could not reach itself would prove nothing.
-fn raise_loopback() {
-    assert!(UdpSocket::bind("[::1]:0").is_ok(), "IPv6 loopback");
-}
-
-fn as_user<T>(uid: u32, make: impl FnOnce() -> T) -> T {
-    let before = setfsuid(Uid::from_raw(uid));
-    let made = make();
-    setfsuid(before);
-    made
 }
 
 /// A datagram socket that shares its address with whoever shares it too.
@@ -488,31 +266,6 @@ fn nobody(mut ask: impl FnMut() -> OwnerFact) {
     }
 }
 
-/// Nothing is bound there any more, as soon as no child of another test holds a copy of the descriptor.
-fn freed(mut ask: impl FnMut() -> BoundFact) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while ask() != Free {
-        assert!(Instant::now() < end, "still bound");
-    }
-}
-
-fn sockets(fact: OwnerFact) -> Vec<Socket> {
-    match fact {
-        OwnerFact::Sockets(sockets) => sockets,
-        OwnerFact::Unknown => panic!("the kernel did not say"),
-    }
-}
-
-fn one(fact: OwnerFact) -> Socket {
-    let sockets = sockets(fact);
-    assert_eq!(sockets.len(), 1, "{sockets:?}");
-    sockets[0]
-}
-
 fn inode(socket: BorrowedFd<'_>) -> u64 {
     rustix::fs::fstat(socket).expect("a socket").st_ino
-}
-
-fn universal(address: SocketAddr) -> String {
-    format!("{}.{}.{}", address.ip(), address.port() >> 8, address.port() & 0xff)
 }
