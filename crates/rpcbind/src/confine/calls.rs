@@ -23,8 +23,8 @@ pub(super) enum Only {
     Any,
     /// The argument of this number (from 0) is one of these.
     OneOf(u8, &'static [u64]),
-    /// A socket's option of this level, and one of these.
-    SocketOption(u64, &'static [u64]),
+    /// One of these options of a socket: its level, its number.
+    SocketOption(&'static [(u64, u64)]),
     /// The argument of this number has none of these bits.
     Without(u8, u64),
     /// The first argument is our own process id.
@@ -47,10 +47,8 @@ macro_rules! calls {
 const EXECUTABLE: u64 = 0x4;
 /// SOL_SOCKET.
 const OF_SOCKETS: &[u64] = &[1];
-/// IPPROTO_IPV6.
-const OF_IPV6: u64 = 41;
-/// IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP.
-const MEMBERSHIPS: &[u64] = &[20, 21];
+/// IPPROTO_IPV6 with IPV6_ADD_MEMBERSHIP and IPV6_DROP_MEMBERSHIP; SOL_SOCKET with SO_LINGER.
+const MEMBERSHIPS_AND_LINGER: &[(u64, u64)] = &[(41, 20), (41, 21), (1, 13)];
 /// F_GETFD: nothing that sends signals or takes locks.
 const IS_OPEN: &[u64] = &[1];
 /// FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, also by the wall clock, all of this process only.
@@ -78,8 +76,8 @@ calls! {
     libc::SYS_writev, Any, "the panic message, by some C libraries";
     libc::SYS_shutdown, Any, "end a connection from this side";
     libc::SYS_close, Any, "end connections and files";
-    libc::SYS_setsockopt, SocketOption(OF_IPV6, MEMBERSHIPS), "be in the multicast group on links that come later";
-    libc::SYS_getsockopt, OneOf(1, OF_SOCKETS), "who a peer is, and its network namespace; errors of sockets";
+    libc::SYS_setsockopt, SocketOption(MEMBERSHIPS_AND_LINGER), "be in the multicast group on links that come later; throw away what the peer of a connection that is ended does not read";
+    libc::SYS_getsockopt, OneOf(1, OF_SOCKETS), "who a peer is, and its network namespace; errors of sockets; what a peer has not read";
     libc::SYS_getsockname, Any, "which address a connection was made to";
     libc::SYS_fcntl, OneOf(1, IS_OPEN), "the check of builds for debugging that what is closed is open";
     #[cfg(target_arch = "x86_64")]

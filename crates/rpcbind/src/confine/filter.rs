@@ -38,9 +38,10 @@ fn conditions(only: &Only) -> Result<Vec<SeccompRule>, seccompiler::BackendError
         Only::OneOf(argument, values) => {
             values.iter().map(|value| one(*argument, SeccompCmpOp::Eq, *value)).collect()
         }
-        Only::SocketOption(level, options) => {
-            options.iter().map(|option| SeccompRule::new(vec![is(1, *level)?, is(2, *option)?])).collect()
-        }
+        Only::SocketOption(options) => options
+            .iter()
+            .map(|(level, option)| SeccompRule::new(vec![is(1, *level)?, is(2, *option)?]))
+            .collect(),
         Only::Without(argument, bits) => Ok(vec![one(*argument, SeccompCmpOp::MaskedEq(*bits), 0)?]),
         Only::OwnProcess => Ok(vec![one(0, SeccompCmpOp::Eq, u64::from(std::process::id()))?]),
     }

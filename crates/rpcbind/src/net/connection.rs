@@ -8,11 +8,11 @@ use std::time::Duration;
 use oncrpc::record::{RecordReader, mark};
 use rpcbind_core::caller::Caller;
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, sockopt};
 
 use super::dispatch::{Answer, Dispatch};
 use super::errors::Fault;
-use super::os::MESSAGE_MAX;
+use super::os::{self, MESSAGE_MAX};
 use super::output::{Output, write_parts};
 use super::poller::Interest;
 
@@ -80,11 +80,13 @@ pub(super) enum Ending {
     OutputMemory,
     /// It was reading a list that is too old.
     OldTable,
+    /// The kernel held too many bytes of replies, and those to this one had lain longest.
+    KernelMemory,
 }
 
 impl Ending {
     /// All of them, in their order.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::ByPeer,
         Self::Failed,
         Self::BadRecord,
@@ -95,7 +97,21 @@ impl Ending {
         Self::InputMemory,
         Self::OutputMemory,
         Self::OldTable,
+        Self::KernelMemory,
     ];
+
+    /// Whether it is to make room: then nothing of the connection may stay in the kernel.
+    pub(super) fn makes_room(self) -> bool {
+        matches!(
+            self,
+            Self::NotReading
+                | Self::Evicted
+                | Self::InputMemory
+                | Self::OutputMemory
+                | Self::OldTable
+                | Self::KernelMemory
+        )
+    }
 }
 
 /// What a turn did to a connection.
@@ -154,6 +170,20 @@ impl Connection {
     /// The shared list that it is reading.
     pub(super) fn table(&self) -> Option<&Arc<[u8]>> {
         self.busy.as_ref().and_then(|busy| busy.output.table())
+    }
+
+    /// What the kernel holds of replies that the peer has not taken; `None` where it does not tell.
+    pub(super) fn undelivered(&self) -> Option<usize> {
+        os::undelivered(self.socket()).ok()
+    }
+
+    /// Has the end of a TCP connection throw away what the peer has not taken. (The rest of a unix connection is in its
+    /// peer's hands.)
+    pub(super) fn throw_away(&self) {
+        if matches!(self.caller, Caller::Connection { .. }) && self.undelivered() != Some(0) {
+            // Without it the kernel gives up by itself, a little later.
+            let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+        }
     }
 
     /// Whether replies wait for the peer to read them, or calls for a socket that takes replies again: one that is

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType, ipproto, sockopt};
 
-use super::listen::{Endpoint, Socket};
+use super::listen::{Endpoint, Socket, shape_connections};
 use super::os;
 
 /// A descriptor that was passed and cannot be served.
@@ -87,6 +87,8 @@ fn inspect(descriptor: OwnedFd) -> Result<Socket, InheritFault> {
         })?;
     } else if !sockopt::socket_acceptconn(&descriptor).map_err(failed("read whether it listens"))? {
         return Err(InheritFault::NotListening);
+    } else if matches!(endpoint, Endpoint::Tcp(_)) {
+        shape_connections(&descriptor).map_err(failed("limit its buffers"))?;
     }
     rustix::io::ioctl_fionbio(&descriptor, true).map_err(failed("make it non-blocking"))?;
     rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC).map_err(failed("close it on exec"))?;

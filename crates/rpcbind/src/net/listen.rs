@@ -18,6 +18,15 @@ use super::os;
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
+/// What the kernel may hold of replies for one TCP connection; it doubles the number, and would go up to 4 MiB by
+/// itself. With half of this, the large segments of the loopback interface make a long list wait.
+const SEND_BUFFER: usize = 64 * 1024;
+/// What it may hold of calls; it doubles this, too. Calls are short, and a long one comes in pieces. With this, as many
+/// connections as there can be, all full, take 96 MiB.
+const RECEIVE_BUFFER: usize = 4 * 1024;
+/// How long it goes on offering what the peer does not take, after the end of the connection too: otherwise somebody
+/// who never reads leaves buffers behind with every connection, for minutes.
+const GIVE_UP_AFTER_MS: u32 = 10_000;
 
 /// What the daemon is to be reached at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +176,7 @@ fn open_inet(endpoint: Endpoint, address: SocketAddr) -> Result<Socket, OpenErro
     }
     rustix::net::bind(&descriptor, &address).map_err(failed("bind"))?;
     if stream {
+        shape_connections(&descriptor).map_err(failed("limit its buffers"))?;
         rustix::net::listen(&descriptor, BACKLOG).map_err(failed("listen"))?;
     } else {
         os::want_packet_info(&descriptor, address, false).map_err(|error| {
@@ -178,6 +188,18 @@ fn open_inet(endpoint: Endpoint, address: SocketAddr) -> Result<Socket, OpenErro
         .map_err(failed("read its address"))?;
     let endpoint = if stream { Endpoint::Tcp(bound) } else { Endpoint::Udp(bound) };
     Ok(Socket { descriptor, endpoint, dual_stack: false, inherited: false })
+}
+
+/// Gives a TCP listener what its connections inherit: buffers of a limited size, an end to offering what nobody takes,
+/// and no waiting for more to send (what is written is whole replies).
+///
+/// # Errors
+/// The system call's.
+pub(super) fn shape_connections(listener: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_socket_send_buffer_size(listener, SEND_BUFFER)?;
+    sockopt::set_socket_recv_buffer_size(listener, RECEIVE_BUFFER)?;
+    sockopt::set_tcp_user_timeout(listener, GIVE_UP_AFTER_MS)?;
+    sockopt::set_tcp_nodelay(listener, true)
 }
 
 fn flags() -> SocketFlags {

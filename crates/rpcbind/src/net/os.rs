@@ -26,6 +26,9 @@ pub(crate) const MESSAGE_MAX: usize = oncrpc::bind::MAX_MESSAGE;
 const SO_NETNS_COOKIE: libc::c_int =
     if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x50 } else { 71 };
 
+/// How many numbers SO_MEMINFO tells (linux/sock_diag.h).
+const SK_MEMINFO_VARS: usize = 9;
+
 /// One datagram's place: what came, what the kernel said about it, what goes back. Plain bytes.
 #[repr(C, align(8))]
 struct Place {
@@ -328,6 +331,27 @@ pub(crate) fn want_packet_info(socket: &impl AsFd, family: SocketAddr, dual_stac
         setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
     }
     Ok(())
+}
+
+/// What the kernel holds of the bytes that were written to a stream socket and that its peer has not taken (TCP: not
+/// acknowledged, unix: not read), in bytes of memory.
+///
+/// # Errors
+/// The system call's: before Linux 4.12 there is no such option.
+pub(crate) fn undelivered(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut told = [0_u32; SK_MEMINFO_VARS];
+    let mut len = libc::socklen_t::try_from(size_of_val(&told)).unwrap_or(0);
+    // SAFETY: the kernel writes at most `len` bytes to `told`, which has as many.
+    let result = unsafe {
+        let told = addr_of_mut!(told).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, told, &raw mut len)
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // TCP keeps what may have to be sent again in a queue; of unix sockets only what is in memory is counted.
+    let [_, _, in_memory, _, _, in_queue, ..] = told;
+    Ok(usize::try_from(in_memory.max(in_queue)).unwrap_or(usize::MAX))
 }
 
 /// The network namespace that a socket belongs to, whatever process holds it.

@@ -38,6 +38,10 @@ pub(super) struct Entry {
     pub(super) record_since: Duration,
     /// When it last read something of what waits for it.
     pub(super) reading_since: Duration,
+    /// What is counted for it of replies that the kernel holds.
+    pub(super) undelivered: usize,
+    /// What the kernel held when it began to wait for its peer, where that matters.
+    pub(super) held_since: Option<usize>,
     /// The service manager holds it, too.
     pub(super) is_stored: bool,
 }
@@ -58,6 +62,8 @@ impl Places {
             output_bytes: 0,
             record_since: now,
             reading_since: now,
+            undelivered: 0,
+            held_since: None,
             is_stored: false,
         };
         let index = self.free.pop().unwrap_or_else(|| {

@@ -28,10 +28,12 @@ const EXPIRE_MAX: usize = 256;
 
 mod accept;
 mod keeping;
+mod undelivered;
 
 pub use accept::AcceptError;
 pub(crate) use accept::Accepted;
 use keeping::Keeping;
+use undelivered::Undelivered;
 
 /// Every connection, and the order in which their time will be over.
 pub(crate) struct Streams {
@@ -50,6 +52,7 @@ pub(crate) struct Streams {
     /// Connections whose replies are held back.
     held_back: Vec<Token>,
     tables: Tables,
+    undelivered: Undelivered,
     input_bytes: usize,
     output_bytes: usize,
     endings: [u64; Ending::ALL.len()],
@@ -73,6 +76,7 @@ impl Streams {
             reading_links: Links::default(),
             held_back: Vec::new(),
             tables: Tables::default(),
+            undelivered: Undelivered::default(),
             input_bytes: 0,
             output_bytes: 0,
             endings: [0; Ending::ALL.len()],
@@ -140,7 +144,7 @@ impl Streams {
             if deadline > dispatch.now() {
                 return;
             }
-            if ending == Ending::NotReading {
+            if ending == Ending::NotReading && !self.has_stalled(index) {
                 // The poller reports room only when there is a lot; who reads slowly has made some.
                 self.turn(index, false, poller, dispatch);
             }
@@ -183,6 +187,9 @@ impl Streams {
                 self.file(index, turn.records > 0, turn.written > 0, now);
                 self.watch(index, poller);
                 self.relieve();
+                if turn.written > 0 {
+                    self.note_written(index, turn.written);
+                }
             }
         }
     }
@@ -206,7 +213,9 @@ impl Streams {
         } else if progressed || !self.reading_links.is_in(index) {
             entry.reading_since = now;
             self.reading_links.put_last(&mut self.reading, index);
+            self.note_waiting(index);
         }
+        let Some(entry) = self.places.get(index) else { return };
         let table = entry.connection.table().cloned();
         if entry.connection.is_held_back() {
             let token = self.places.token(index);
@@ -313,7 +322,11 @@ impl Streams {
         if let Some(count) = self.endings.get_mut(ending as usize) {
             *count = count.saturating_add(1);
         }
+        self.undelivered.forget(index, entry.undelivered);
         self.keeping.let_go(&entry);
+        if ending.makes_room() {
+            entry.connection.throw_away();
+        }
         let had_table = entry.connection.table().is_some();
         drop(entry);
         if had_table {

@@ -11,8 +11,10 @@ mod calls;
 mod crowds;
 mod forged;
 mod frames;
+mod group;
 mod lengths;
 mod logs;
+mod memory;
 mod mixed;
 mod remote_calls;
 mod sockets;
@@ -61,13 +63,17 @@ struct Scene {
 
 impl Scene {
     fn new(configuration: &str) -> Self {
+        Self::started(configuration, &DaemonKind::ours(RPCBIND))
+    }
+
+    fn started(configuration: &str, kind: &DaemonKind) -> Self {
         let (home, other) = (Namespace::new().unwrap(), Namespace::new().unwrap());
         let (here4, here6) = (format!("{HERE4}/24"), format!("{HERE6}/64"));
         let (there4, there6) = (format!("{THERE4}/24"), format!("{THERE6}/64"));
         home.connect(&other, &[&here4, &here6], &[&there4, &there6, "10.2.0.9/24"]).unwrap();
         home.expect("ip", &["route", "add", "10.2.0.0/24", "dev", &frames::cable(&home)]).unwrap();
         home.write("/etc/rpcbind.toml", configuration).unwrap();
-        let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+        let daemon = Daemon::start(&home, kind).unwrap();
         Self { home, other, daemon }
     }
 

@@ -143,6 +143,53 @@ fn calls_left_behind_a_nearly_full_socket_that_took_every_reply_whole_wait_for_t
     assert!(connection.awaits_reading());
 }
 
+/// Has the kernel hold so much of what is written to the connection at a place.
+fn set_send_buffer(house: &House, index: u32, bytes: usize) {
+    let entry = house.event_loop.streams().places.get(index).unwrap();
+    socket2::SockRef::from(&entry.connection.socket()).set_send_buffer_size(bytes).unwrap();
+}
+
+/// A client that has asked for lists, and whose socket takes all replies of a turn although nobody reads them.
+fn client_of_a_patient_socket(house: &mut House) -> Client<UnixStream> {
+    let mut client = house.unix();
+    house.turn();
+    set_send_buffer(house, 0, 1 << 20);
+    client.send(&(0..60).flat_map(dump).collect::<Vec<u8>>());
+    for _ in 0..20 {
+        house.turn();
+    }
+    let entry = house.event_loop.streams().places.get(0).unwrap();
+    assert!(entry.held_since.is_some() && entry.connection.input_bytes() > 0, "{entry:?}");
+    client
+}
+
+#[test]
+fn who_reads_nothing_is_closed_after_ten_seconds_also_when_the_socket_took_every_reply() {
+    let mut house = House::new(PLENTY, 300);
+    let _client = client_of_a_patient_socket(&mut house);
+    house.pass(Duration::from_secs(9));
+    assert_eq!(connections(&house), 1);
+    house.pass(Duration::from_secs(2));
+    assert_eq!((connections(&house), ended(&house, Ending::NotReading)), (0, 1));
+    assert_at_rest(&house);
+}
+
+#[test]
+fn who_reads_a_little_is_kept_also_when_the_socket_took_every_reply() {
+    let mut house = House::new(PLENTY, 300);
+    let mut client = client_of_a_patient_socket(&mut house);
+    for _ in 0..4 {
+        house.pass(Duration::from_secs(9));
+        assert!(client.hear(40_000) > 0);
+        house.pass(Duration::from_secs(2));
+        assert_eq!(connections(&house), 1);
+    }
+    for number in 0..60 {
+        assert_eq!(xid(&house.reply(&mut client)), number);
+    }
+    assert_at_rest(&house);
+}
+
 #[test]
 fn a_slow_reader_is_kept_as_long_as_it_reads() {
     let mut house = House::new(PLENTY, 16_000);

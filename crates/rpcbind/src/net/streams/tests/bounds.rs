@@ -1,6 +1,7 @@
 //! What there may be at most, and who goes when it is more.
 
 use super::super::super::shares::Limits;
+use super::super::undelivered::UNDELIVERED_MAX;
 use super::*;
 
 #[test]
@@ -72,6 +73,8 @@ fn replies_that_wait_are_bounded_and_who_reads_least_goes() {
     let mut clients = Vec::new();
     while ended(&house, Ending::OutputMemory) == 0 {
         let mut client = house.unix();
+        house.turn();
+        set_send_buffer(&house, u32::try_from(clients.len()).unwrap(), 8_192);
         client.send(&calls);
         for _ in 0..4 {
             house.turn();
@@ -106,4 +109,40 @@ fn readers_of_lists_that_are_too_old_are_closed() {
     for (number, reader) in (2..).zip(&mut readers[2..]) {
         assert_eq!(xid(&house.reply(reader)), number);
     }
+}
+
+#[test]
+fn what_the_kernel_holds_for_those_who_do_not_read_is_bounded_and_who_has_let_it_lie_longest_goes() {
+    crate::process::raise_descriptor_limit();
+    let mut house = House::new(PLENTY, 1_800);
+    let mut reader = house.unix();
+    let mut clients = Vec::new();
+    while ended(&house, Ending::KernelMemory) == 0 {
+        let mut client: Client<UnixStream> = house.unix();
+        client.send(&dump(1));
+        house.turn();
+        house.turn();
+        clients.push(client);
+        assert!(house.event_loop.streams().undelivered.bytes() <= UNDELIVERED_MAX);
+        reader.send(&dump(2));
+        assert_eq!(xid(&house.reply(&mut reader)), 2);
+        assert!(clients.len() < 1_000);
+    }
+    // More than a hundred thousand bytes each.
+    assert!(clients.len() > 100 && clients.len() < 400, "{}", clients.len());
+    assert_eq!(house.event_loop.streams().output_bytes, 0, "the sockets took it all");
+    let gone = usize::try_from(ended(&house, Ending::KernelMemory)).unwrap();
+    assert!(gone < clients.len() / 2, "{gone} of {}", clients.len());
+    let last = clients.pop().unwrap();
+    for (mut client, has_gone) in clients.into_iter().zip((0..).map(|number| number < gone)) {
+        assert!(client.reply().is_some(), "what was written before the end can be read");
+        if has_gone {
+            house.end_of(&mut client);
+        } else {
+            assert!(!client.is_closed());
+        }
+    }
+    drop(last);
+    reader.send(&null(3));
+    assert_eq!(xid(&house.reply(&mut reader)), 3);
 }

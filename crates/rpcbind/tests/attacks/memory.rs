@@ -1,0 +1,207 @@
+//! Everything that has a limit at its limit at the same time: what the shipped unit gives is enough.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
+use rustix::thread::set_thread_res_uid;
+use testkit::{DaemonKind, wait};
+
+use crate::frames::{self, Ends, answers_to, datagram};
+use crate::group::Group;
+use crate::{HERE4, RPCBIND, Scene, ask, calls, count, here4};
+
+const MIB: usize = 1 << 20;
+/// MemoryMax= and LimitNOFILE= of the unit that is shipped.
+const MEMORY_MAX: usize = 256 * MIB;
+const DESCRIPTORS: usize = 20_480;
+/// With so few, the limits on connections are small and all others the same.
+const FEW_DESCRIPTORS: usize = 2_128;
+/// Unix connections of one user.
+const OF_A_USER: usize = 1_024;
+/// What the daemon lets the kernel hold of what a TCP connection has received.
+const RECEIVED_MAX: usize = 8 * 1024;
+/// Connections that do what takes memory: they hold unfinished messages, let replies queue up, read no list.
+const UNFINISHED: usize = 930;
+const QUEUEING: usize = 280;
+const NOT_READING: usize = 100;
+
+/// How many connections there can be with so many descriptors: TCP, unix.
+fn connections(descriptors: usize) -> (usize, usize) {
+    let free = descriptors - 128;
+    let unix = (free / 4).min(4_096);
+    ((free - unix).min(12_288), unix)
+}
+
+fn record(message: &[u8]) -> Vec<u8> {
+    let mark = 0x8000_0000 | u32::try_from(message.len()).unwrap();
+    [&mark.to_be_bytes()[..], message].concat()
+}
+
+/// So many idle unix connections, of as many users as it takes.
+fn idle_users(scene: &Scene, connections: usize) -> Vec<UnixStream> {
+    let mut idle = Vec::new();
+    for uid in (1_001..).take(connections.div_ceil(OF_A_USER)) {
+        let these = (connections - idle.len()).min(OF_A_USER);
+        let connect = || {
+            let uid = Uid::from_raw(uid);
+            set_thread_res_uid(uid, uid, uid).unwrap();
+            (0..these).map(|_| UnixStream::connect(testkit::daemon::SOCKET).unwrap()).collect::<Vec<_>>()
+        };
+        idle.extend(scene.home.within(connect).unwrap());
+    }
+    idle
+}
+
+/// Idle TCP connections in the places of those that were closed, or not made yet.
+fn fill_up(scene: &Scene, crowd: &mut Vec<TcpStream>, connections: usize) {
+    crowd.retain(is_open);
+    let missing = connections - crowd.len();
+    let connect = || (0..missing).map(|_| TcpStream::connect(here4()).unwrap()).collect::<Vec<_>>();
+    crowd.extend(scene.other.within(connect).unwrap());
+    crowd.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+}
+
+/// The other end is open: also where there is much to read before its end would be seen.
+fn is_open(stream: &TcpStream) -> bool {
+    let mut watched = [PollFd::new(stream, PollFlags::RDHUP)];
+    poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0
+}
+
+/// Sends as much as goes in; whatever comes of it.
+fn push(mut stream: &TcpStream, bytes: &[u8]) {
+    let _ = stream.write(bytes);
+}
+
+/// Fills the table: root has no limit of its own. Answers how many rows went in.
+fn fill_the_table(scene: &Scene) -> u32 {
+    let stream = ask::unix(&scene.home, testkit::daemon::SOCKET);
+    let mut added = 0;
+    loop {
+        let sets = (added..added + 64).map(|number| {
+            let address = format!("/run/{number:0>102}");
+            record(&calls::set(400_000 + number, 1, "local", address))
+        });
+        (&stream).write_all(&sets.flatten().collect::<Vec<u8>>()).unwrap();
+        for _ in 0..64 {
+            let mut reply = [0; 32];
+            (&stream).read_exact(&mut reply).unwrap();
+            if reply.ends_with(&calls::FALSE) {
+                return added;
+            }
+            added += 1;
+        }
+    }
+}
+
+/// Looks up more programs than statistics are kept of.
+fn fill_the_statistics(scene: &Scene) {
+    let stream = ask::unix(&scene.home, testkit::daemon::SOCKET);
+    for number in 0..200 {
+        ask::over(&stream, &calls::mapper(3, 3, &calls::row(400_000 + number, 1, "local", ""))).unwrap();
+    }
+}
+
+/// Has strangers of very many networks ask.
+fn fill_the_limiter(scene: &Scene) {
+    let to = frames::hardware(&scene.home);
+    let networks = u32::try_from(count(60_000, 6_000)).unwrap();
+    let frames = (0..networks).map(|number| {
+        let [_, a, b, c] = number.to_be_bytes();
+        datagram(Ends::new(&format!("{}.{b}.{c}.9", 100 + a), 4_000, HERE4), &calls::null(4), to)
+    });
+    answers_to(&scene.home, &scene.other, frames.collect());
+}
+
+/// Another table than before: who is in the middle of reading it keeps the old one.
+fn change(scene: &Scene) {
+    let stream = ask::unix(&scene.home, testkit::daemon::SOCKET);
+    for message in [calls::unset(400_000, 1, ""), calls::set(400_000, 1, "local", "/run/changed")] {
+        assert_eq!(ask::results(&ask::over(&stream, &message).unwrap()), calls::TRUE);
+    }
+}
+
+#[test]
+fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough() {
+    testkit::require!("/usr/bin/python3");
+    let _alone = crate::alone();
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
+    let given = usize::try_from(most.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let descriptors = count(DESCRIPTORS, FEW_DESCRIPTORS).min(given);
+    let group = Group::new(MEMORY_MAX);
+    let join =
+        group.as_ref().map_or(String::new(), |group| format!("echo $$ >{} && ", group.members().display()));
+    let script = format!("{join}ulimit -n {descriptors} && exec {RPCBIND} -f -w");
+    let scene = Scene::started("", &DaemonKind::ours("/bin/sh").arguments(["-c", &script]));
+
+    println!("{} rows", fill_the_table(&scene));
+    fill_the_statistics(&scene);
+    fill_the_limiter(&scene);
+    let (tcp, unix) = connections(descriptors);
+    let _idle = idle_users(&scene, unix);
+    let mut crowd = Vec::new();
+    fill_up(&scene, &mut crowd, tcp);
+    println!("{tcp} TCP and {unix} unix connections");
+    let lists = record(&calls::mapper(4, 4, &[])).repeat(200);
+    let statistics = record(&calls::mapper(4, 12, &[])).repeat(200);
+    // Five generations of the table, four of them old.
+    for readers in crowd.chunks(NOT_READING / 5).take(5) {
+        readers.iter().for_each(|stream| push(stream, &lists));
+        change(&scene);
+    }
+    for _ in 0..4 {
+        // Their own buffers fill up, then the kernel's at both ends, then the daemon's.
+        crowd.iter().skip(NOT_READING).take(QUEUEING).for_each(|stream| push(stream, &statistics));
+        change(&scene);
+    }
+    let begun = [&0x8000_2328_u32.to_be_bytes()[..], &[0; 8_990]].concat();
+    for stream in crowd.iter().skip(NOT_READING + QUEUEING).take(UNFINISHED) {
+        // It goes in piece by piece.
+        let mut sent = 0;
+        wait::until("room", || {
+            match (&mut &*stream).write(&begun[sent..]) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            Ok((sent == begun.len()).then_some(()))
+        })
+        .unwrap();
+    }
+    let busy =
+        crowd.iter().take(NOT_READING + QUEUEING + UNFINISHED).filter(|stream| is_open(stream)).count();
+    println!("{busy} of {} busy ones are left", NOT_READING + QUEUEING + UNFINISHED);
+    fill_up(&scene, &mut crowd, tcp);
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", scene.daemon.pid())).unwrap().count();
+    wait::until("all connections", || Ok((open() >= tcp + unix).then_some(()))).unwrap();
+    assert!(open() <= descriptors, "{} of {descriptors}", open());
+    scene.is_well();
+
+    let anonymous = scene.kilobytes("RssAnon") * 1024;
+    println!(
+        "{} MiB of anonymous memory, {} MiB shared",
+        anonymous / MIB,
+        scene.kilobytes("RssShmem") / 1024
+    );
+    assert!(anonymous <= 64 * MIB, "{anonymous} bytes");
+    // What nobody can be made to receive and not to read in order: every connection's receive buffer full.
+    let received = tcp * RECEIVED_MAX;
+    match &group {
+        Ok(group) => {
+            let (all, of_tcp) = group.charged();
+            println!(
+                "{} MiB charged, {} of that for TCP; at most {}",
+                all / MIB,
+                of_tcp / MIB,
+                group.peak() / MIB
+            );
+            assert_eq!(group.failures(), 0, "the limit was met");
+            assert!(group.peak() + received <= MEMORY_MAX, "{} and {received} bytes", group.peak());
+        }
+        Err(why) => println!("no memory control group, counted from /proc alone: {why}"),
+    }
+    drop(scene);
+}
