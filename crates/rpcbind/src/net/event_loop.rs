@@ -15,7 +15,7 @@ use super::listen::{Endpoint, Socket};
 use super::os::{BATCH, Batch};
 use super::places::NOT_A_CONNECTION;
 use super::poller::{Interest, Poller, Ready, Token};
-use super::streams::{AcceptError, Accepted, Streams};
+use super::streams::{AcceptError, Accepted, Pace, Streams};
 use crate::kept::Store;
 
 /// Batches of datagrams received from one socket in one turn.
@@ -84,7 +84,7 @@ struct Source {
 
 enum Kind {
     Datagrams { socket: Socket, bound: SocketAddr },
-    Listener(Socket),
+    Listener { socket: Socket, pace: Pace },
     Watched(Box<dyn Watched + Send>),
 }
 
@@ -114,6 +114,7 @@ pub(crate) struct EventLoop {
     streams: Streams,
     dispatch: Dispatch,
     counts: DatagramCounts,
+    turns: u64,
     stopping: bool,
 }
 
@@ -132,6 +133,7 @@ impl EventLoop {
             streams,
             dispatch,
             counts: DatagramCounts::default(),
+            turns: 0,
             stopping: false,
         })
     }
@@ -143,7 +145,9 @@ impl EventLoop {
     pub(crate) fn serve(&mut self, socket: Socket) -> io::Result<()> {
         self.add(match socket.endpoint {
             Endpoint::Udp(bound) => Kind::Datagrams { socket, bound },
-            Endpoint::Tcp(_) | Endpoint::Path(_) | Endpoint::Abstract(_) => Kind::Listener(socket),
+            Endpoint::Tcp(_) | Endpoint::Path(_) | Endpoint::Abstract(_) => {
+                Kind::Listener { socket, pace: Pace::default() }
+            }
         })
     }
 
@@ -170,7 +174,7 @@ impl EventLoop {
     /// The sockets that are served.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
         self.sources.iter().filter_map(|source| match &source.kind {
-            Kind::Datagrams { socket, .. } | Kind::Listener(socket) => Some(socket),
+            Kind::Datagrams { socket, .. } | Kind::Listener { socket, .. } => Some(socket),
             Kind::Watched(_) => None,
         })
     }
@@ -218,6 +222,7 @@ impl EventLoop {
     pub(crate) fn turn(&mut self, longest: Option<Duration>) -> Result<Next, LoopError> {
         let timeout = [longest, self.until_deadline()].into_iter().flatten().min();
         self.poller.wait(timeout).map_err(LoopError::Poller)?;
+        self.turns = self.turns.wrapping_add(1);
         self.dispatch.look_at_the_clock();
         let mut index = 0;
         while let Some(ready) = self.poller.ready(index) {
@@ -259,8 +264,9 @@ impl EventLoop {
         };
         let crowded = match &mut source.kind {
             Kind::Datagrams { .. } => self.datagrams(index)?,
-            Kind::Listener(socket) => {
-                self.streams.accept(socket, &self.poller, &mut self.dispatch)? == Accepted::Crowded
+            Kind::Listener { socket, pace } => {
+                let pace = (pace, self.turns);
+                self.streams.accept(socket, pace, &self.poller, &mut self.dispatch)? == Accepted::Crowded
             }
             Kind::Watched(watched) => {
                 let next = watched.on_readable(&mut self.dispatch).map_err(LoopError::Watched)?;
@@ -344,7 +350,7 @@ impl EventLoop {
 impl Source {
     fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.kind {
-            Kind::Datagrams { socket, .. } | Kind::Listener(socket) => socket.as_fd(),
+            Kind::Datagrams { socket, .. } | Kind::Listener { socket, .. } => socket.as_fd(),
             Kind::Watched(watched) => watched.descriptor(),
         }
     }

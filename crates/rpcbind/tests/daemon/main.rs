@@ -6,6 +6,7 @@ mod ask;
 mod ending;
 mod serving;
 mod starting;
+mod system_calls;
 
 use testkit::{Daemon, DaemonKind, Namespace};
 

@@ -19,34 +19,6 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 #[test]
-fn a_lone_datagram_costs_three_system_calls() {
-    testkit::require!("/usr/bin/strace");
-    let home = Namespace::new().unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let trace = directory.path().join("trace");
-    let arguments = ["-o".as_ref(), trace.as_os_str(), RPCBIND.as_ref(), "-f".as_ref()];
-    let kind = DaemonKind { program: "/usr/bin/strace".into(), ..ours() }.arguments(arguments);
-    let _daemon = Daemon::start(&home, &kind).unwrap();
-    let client = ask::udp(&home, "127.0.0.1", LOOPBACK.parse().unwrap());
-    for _ in 0..40 {
-        ask::over_udp(&client, &ask::getport()).unwrap();
-    }
-    let calls: Vec<String> = wait::until("the trace", || {
-        let text = std::fs::read_to_string(&trace)?;
-        let calls: Vec<String> =
-            text.lines().filter_map(|line| Some(line.split_once('(')?.0.to_owned())).collect();
-        Ok((calls.iter().filter(|call| *call == "sendmmsg").count() == 40).then_some(calls))
-    })
-    .unwrap();
-    let first = calls.iter().position(|call| call == "recvmmsg").unwrap();
-    let wait = &calls[first - 1];
-    assert!(wait.starts_with("epoll_"), "{wait}");
-    // What the loop does by its own clock may come in between, but not each time.
-    let four = [wait, "recvmmsg", "sendmmsg"].repeat(4);
-    assert!(calls[first - 1..].windows(four.len()).any(|calls| *calls == *four), "{calls:?}");
-}
-
-#[test]
 fn a_reply_leaves_from_the_address_and_on_the_link_that_was_asked() {
     testkit::require!();
     let (home, other) = (Namespace::new().unwrap(), Namespace::new().unwrap());

@@ -21,6 +21,24 @@ use crate::peer::Peer;
 /// Connections accepted at one listener in one turn of the loop.
 pub(super) const ACCEPT_MAX: usize = 64;
 
+/// How many connections are accepted at a listener in a turn: one while they come one at a time, since to find nobody
+/// else there takes a system call of its own, and up to [`ACCEPT_MAX`] while more are left in one turn after another.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    most: usize,
+    /// The last turn in which there may have been more.
+    full_in: Option<u64>,
+}
+
+impl Pace {
+    /// The most in this turn.
+    fn of(&mut self, turn: u64) -> usize {
+        let goes_on = self.full_in.is_some_and(|full_in| full_in.wrapping_add(1) == turn);
+        self.most = if goes_on { self.most.saturating_mul(2).min(ACCEPT_MAX) } else { 1 };
+        self.most
+    }
+}
+
 /// How accepting went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
@@ -41,19 +59,20 @@ pub struct AcceptError {
 }
 
 impl Streams {
-    /// Accepts whoever waits at a listener, at most [`ACCEPT_MAX`], and serves each at once.
+    /// Accepts who waits at a listener, as many as its pace says for this turn of the loop, and serves each at once.
     ///
     /// # Errors
     /// The listener is broken.
     pub(crate) fn accept(
         &mut self,
         listener: &Socket,
+        (pace, turn): (&mut Pace, u64),
         poller: &Poller,
         dispatch: &mut Dispatch,
     ) -> Result<Accepted, AcceptError> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let mut made_room = false;
-        for _ in 0..ACCEPT_MAX {
+        for _ in 0..pace.of(turn) {
             match rustix::net::acceptfrom_with(&listener.descriptor, flags) {
                 Ok((socket, from)) => {
                     let from = from.and_then(|from| SocketAddr::try_from(from).ok());
@@ -73,6 +92,7 @@ impl Streams {
                 },
             }
         }
+        pace.full_in = Some(turn);
         Ok(Accepted::Enough)
     }
 
