@@ -5,6 +5,7 @@ mod allocations;
 mod callers;
 mod calls;
 mod caps;
+mod clock;
 mod credentials;
 mod forwarding;
 mod host;
