@@ -3,9 +3,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Arc;
 
+use oncrpc::Procedure;
+use oncrpc::bind;
 use rpcbind_core::caller::Namespace;
+use rpcbind_core::registry::Row;
 
-use super::super::super::harness::{House, PLENTY, null};
+use super::super::super::harness::{Client, House, PLENTY, call, null, record, row, set};
 use super::*;
 use crate::notify::Notifier;
 
@@ -105,6 +108,81 @@ fn what_comes_back_is_served_and_what_is_dead_is_counted() {
     let mut reply = [0; 28];
     std::io::Read::read_exact(&mut far, &mut reply).unwrap();
     assert_eq!(reply[4..8], [0, 0, 0, 7]);
+}
+
+/// The one connection that the manager has been given.
+fn given(manager: &UnixDatagram) -> OwnedFd {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let (mut bytes, flags) = ([0; 100], rustix::net::RecvFlags::CMSG_CLOEXEC);
+    rustix::net::recvmsg(manager, &mut [std::io::IoSliceMut::new(&mut bytes)], &mut control, flags).unwrap();
+    let given = control.drain().find_map(|message| match message {
+        rustix::net::RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    given.unwrap()
+}
+
+/// Lets a day pass, in whose hours nothing happens.
+fn a_day(house: &mut House) {
+    for _ in 0..24 {
+        house.pass(Duration::from_secs(3_600));
+    }
+}
+
+/// NULL of version 2, NULL of version 4, then SET or UNSET of version 4 of five services.
+fn like_the_kernel(house: &mut House, client: &mut Client<UnixStream>, procedure: Procedure) {
+    for version in [bind::V2, bind::V4] {
+        client.send(&record(&call(1, version, Procedure(0), &[])));
+        assert_eq!(house.reply(client).len(), 24);
+    }
+    for number in 0..5 {
+        let mut message = set(number, &row(number));
+        message[20..24].copy_from_slice(&procedure.0.to_be_bytes());
+        client.send(&record(&message));
+        assert_eq!(*house.reply(client).last().unwrap(), 1, "{procedure:?} {number}");
+    }
+}
+
+#[test]
+fn a_connection_like_the_kernels_works_after_a_day_without_a_word_in_each_of_two_runs_and_leaves_no_row() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: the connections are not root's");
+        return;
+    }
+    let (mut first, manager, _directory) = house(9);
+    let mut kernel = first.unix();
+    like_the_kernel(&mut first, &mut kernel, bind::SET);
+    a_day(&mut first);
+    let stored = given(&manager);
+    assert_eq!(first.event_loop.streams().len(), 1, "it is not closed for idleness");
+    like_the_kernel(&mut first, &mut kernel, bind::UNSET);
+    like_the_kernel(&mut first, &mut kernel, bind::SET);
+    a_day(&mut first);
+
+    // The next run, with the table of this one.
+    let rows: Vec<Row> = first.event_loop.dispatch().service.registry().rows().cloned().collect();
+    drop(first);
+    let (mut second, ..) = house(9);
+    let store = second.event_loop.streams().keeping.store.clone().unwrap();
+    for row in rows.into_iter().filter(|row| row.program != bind::PROGRAM) {
+        second.event_loop.dispatch().service.restore(row).unwrap();
+    }
+    let registered = |house: &mut House| {
+        house
+            .event_loop
+            .dispatch()
+            .service
+            .registry()
+            .rows()
+            .filter(|row| row.program != bind::PROGRAM)
+            .count()
+    };
+    assert_eq!(registered(&mut second), 5);
+    assert_eq!(second.event_loop.keep_connections(store, 9, vec![stored]), 0);
+    a_day(&mut second);
+    like_the_kernel(&mut second, &mut kernel, bind::UNSET);
+    assert_eq!(registered(&mut second), 0, "no stale row is left");
 }
 
 #[test]
