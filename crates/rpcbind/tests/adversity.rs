@@ -113,6 +113,36 @@ fn interfaces_that_are_renamed_go_and_come_back_need_no_restart() {
     assert!(daemon.stop().unwrap().status.success());
 }
 
+#[test]
+fn ipv6_that_is_switched_off_and_on_again_while_it_runs_needs_no_restart() {
+    testkit::require!();
+    let home = Namespace::new().unwrap();
+    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+    let over_ipv6 = || {
+        let socket = home.within(|| {
+            let socket = UdpSocket::bind("[::1]:0")?;
+            socket.connect("[::1]:111")?;
+            std::io::Result::Ok(socket)
+        });
+        let socket = socket.unwrap()?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        std::io::Result::Ok(socket)
+    };
+    let switch = |off: &str| home.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", off).unwrap();
+    for _ in 0..2 {
+        asked(&over_ipv6().unwrap());
+        switch("1");
+        assert!(over_ipv6().is_err(), "there is no such address any more");
+        assert_eq!(asked(&client(&home, "127.0.0.1:111")), 1);
+        assert_eq!(table::dump(&home).unwrap().len(), 12);
+        switch("0");
+        // The address comes back when the kernel has brought the link's up again.
+        testkit::wait::until("::1", || Ok(over_ipv6().is_ok().then_some(()))).unwrap();
+    }
+    asked(&over_ipv6().unwrap());
+    assert!(daemon.stop().unwrap().status.success());
+}
+
 /// The median and the 99th percentile of a thousand answers.
 fn times(client: &UdpSocket) -> (Duration, Duration) {
     let mut times: Vec<Duration> = (0..1_000)
