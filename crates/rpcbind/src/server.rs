@@ -26,6 +26,7 @@ use crate::net::event_loop::{EventLoop, Timed, Watched};
 pub use crate::net::holder::Holder;
 use crate::net::listen::{self, Socket};
 pub use crate::net::listen::{Endpoint, OpenError};
+use crate::net::registrars::Registrars;
 pub use crate::net::shares::Limits;
 pub use crate::net::streams::AcceptError;
 use crate::net::streams::Streams;
@@ -201,6 +202,9 @@ impl Server {
             event_loop.watch(interfaces)?;
         }
         if let Some(listing) = listing {
+            let registrars = Registrars::new(home)?;
+            event_loop.watch(registrars.bell()?)?;
+            event_loop.dispatch().registrars = Some(registrars);
             event_loop.time(Box::new(Sweeper::new(listing)));
         }
         for socket in sockets {

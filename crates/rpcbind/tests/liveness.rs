@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oncrpc::bind::status::{self, Head, Liveness, RowStatus, State};
 use oncrpc::record::mark;
@@ -18,6 +18,7 @@ use testkit::programs::{self, COMPILER, TIRPC_HEADER};
 use testkit::{Daemon, DaemonKind, Namespace, table, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
+const PYTHON: &str = "/usr/bin/python3";
 const SOCKET: &str = "/run/rpcbind.sock";
 const PROGRAM: u32 = 600_000_001;
 const USER: u32 = 1_000;
@@ -129,10 +130,16 @@ fn lines(daemon: &Daemon, part: &str) -> usize {
     daemon.stderr().lines().filter(|line| line.contains(part)).count()
 }
 
+/// Waits until it has said so often what it has found out: its lines come on another way than its answers.
+fn said(daemon: &Daemon, part: &str, times: usize) {
+    wait::until(part, || Ok((lines(daemon, part) >= times).then_some(()))).unwrap();
+    assert_eq!(lines(daemon, part), times, "{part}");
+}
+
 #[test]
 fn a_server_that_dies_is_replaced_on_another_port_at_once_and_its_successor_too() {
     testkit::require!(COMPILER, TIRPC_HEADER);
-    // Nobody looks in between: a conflicting SET asks for itself.
+    // A conflicting SET asks for itself.
     let (home, _daemon) = house("judge-every-seconds = 3600\n");
     for (netid, version) in [("udp", 1), ("tcp", 2)] {
         for port in [3_001, 3_002, 3_003] {
@@ -144,7 +151,9 @@ fn a_server_that_dies_is_replaced_on_another_port_at_once_and_its_successor_too(
         }
     }
     let status = Status::of(&home).unwrap();
-    assert_eq!(status.counts, [0, 0, 0, 4, 0], "replaced, and never judged in between");
+    // Each registrar's end has rows looked at, too, before or after its successor comes.
+    let [_, _, came_back, replaced, expired] = status.counts;
+    assert_eq!((came_back, replaced, expired), (0, 4, 0), "{status:?}");
     let rows: Vec<_> =
         status.rows.iter().map(|(_, _, netid, address, _)| (&netid[..], &address[..])).collect();
     assert_eq!(rows, [("udp", &address(3_003)[..]), ("tcp", &address(3_003))]);
@@ -171,17 +180,17 @@ fn a_death_and_a_return_are_seen_counted_and_logged_once() {
     let status = until_known(&home, &[Dead, Dead, Alive]);
     assert_eq!(status.counts, [2, 2, 0, 0, 0]);
     assert_eq!(until_swept(&home).counts, [2, 2, 0, 0, 0]);
-    assert_eq!(lines(&daemon, "nothing is bound there any more"), 2);
-    assert_eq!(lines(&daemon, "program 600000001 version 1 on local at /run/service: nothing"), 1);
+    said(&daemon, "nothing is bound there any more", 2);
+    said(&daemon, "program 600000001 version 1 on local at /run/service: nothing", 1);
 
     let _listener = tcp(&home, 3_001);
     let status = until_known(&home, &[Alive, Dead, Alive]);
     assert_eq!(status.counts, [1, 2, 1, 0, 0]);
     until_swept(&home);
-    assert_eq!(lines(&daemon, "is there again"), 1);
+    said(&daemon, "is there again", 1);
     drop(socket);
     assert_eq!(until_known(&home, &[Alive, Dead, Dead]).counts, [2, 3, 1, 0, 0]);
-    assert_eq!(lines(&daemon, "nothing is bound there any more"), 3);
+    said(&daemon, "nothing is bound there any more", 3);
     assert_eq!(table::dump(&home).unwrap().iter().filter(|row| row.program == PROGRAM).count(), 3);
 }
 
@@ -202,6 +211,51 @@ fn a_service_whose_registrar_has_ended_lives_as_long_as_its_socket_is_bound() {
     assert_eq!(lines(&daemon, "nothing is bound"), 0);
 }
 
+/// Binds a port for TCP and UDP, registers it over the unix socket, and waits for its end.
+const SERVER: &str = r#"
+import signal, socket, struct, sys
+port, program = 3001, 600000001
+tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+tcp.bind(("", port)); tcp.listen(); udp.bind(("", port))
+mapper = socket.socket(socket.AF_UNIX)
+mapper.connect("/run/rpcbind.sock")
+def text(value):
+    value = value.encode()
+    return struct.pack(">I", len(value)) + value + bytes(-len(value) % 4)
+for netid in ("tcp", "udp"):
+    row = struct.pack(">2I", program, 1) + text(netid) + text("0.0.0.0.%d.%d" % divmod(port, 256)) + text("")
+    call = struct.pack(">10I", 1, 0, 2, 100000, 4, 1, 0, 0, 0, 0) + row
+    mapper.sendall(struct.pack(">I", 1 << 31 | len(call)) + call)
+    assert mapper.recv(64)[-1] == 1
+mapper.close()
+print("registered", flush=True)
+signal.pause()
+"#;
+
+#[test]
+fn a_service_that_ends_with_its_registrar_is_found_without_waiting_for_the_next_sweep() {
+    testkit::require!(COMPILER, TIRPC_HEADER, PYTHON);
+    let (home, daemon) = house("judge-every-seconds = 3600\n");
+    wait::until("the sweep at the start", || Ok(Status::of(&home)?.last_sweep)).unwrap();
+    let server = home.spawn(Command::new(PYTHON).args(["-c", SERVER])).unwrap();
+    wait::until("registered", || Ok((server.stdout() == "registered\n").then_some(()))).unwrap();
+    assert_eq!(Status::of(&home).unwrap().liveness(), [Liveness::NotJudged; 2]);
+    let killed = Instant::now();
+    server.kill().unwrap();
+    let status = until_known(&home, &[Liveness::Dead; 2]);
+    println!("found dead {:?} after its end, with an hour between sweeps", killed.elapsed());
+    assert_eq!(status.counts, [2, 2, 0, 0, 0]);
+    said(&daemon, "nothing is bound there any more", 2);
+
+    // As the kernel's services: their registrar ends at once, and that is all that has ended.
+    let (_listener, _socket) = (tcp(&home, 3_002), udp(&home, 3_002));
+    programs::register(&home, 0, "tcp", (100_021, 4), &address(3_002)).unwrap();
+    programs::register(&home, 0, "udp", (100_021, 4), &address(3_002)).unwrap();
+    let status = until_known(&home, &[[Liveness::Dead; 2], [Liveness::Alive; 2]].concat());
+    assert_eq!(status.counts, [2, 2, 0, 0, 0]);
+    said(&daemon, "nothing is bound there any more", 2);
+}
+
 #[test]
 fn the_dead_expire_when_that_is_configured_and_a_reload_is_enough() {
     testkit::require!(COMPILER, TIRPC_HEADER);
@@ -217,10 +271,7 @@ fn the_dead_expire_when_that_is_configured_and_a_reload_is_enough() {
     daemon.signal(Signal::HUP).unwrap();
     let status = until_known(&home, &[Liveness::Alive]);
     assert_eq!(status.counts, [0, 1, 0, 0, 1]);
-    assert_eq!(
-        lines(&daemon, "program 600000001 version 1 on udp at 0.0.0.0.11.185: removed, dead for too long"),
-        1
-    );
+    said(&daemon, "program 600000001 version 1 on udp at 0.0.0.0.11.185: removed, dead for too long", 1);
     let rows = table::dump(&home).unwrap();
     assert_eq!(rows.iter().filter(|row| row.program == PROGRAM).count(), 1);
 }

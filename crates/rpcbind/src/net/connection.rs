@@ -303,7 +303,8 @@ impl Connection {
             let body = made.bytes.saturating_add(MARK);
             let Some((head, reply)) = scratch.split_at_mut_checked(body) else { break };
             let reply = reply.get_mut(..REPLY_MAX).unwrap_or(&mut []);
-            let (reply_len, table) = match dispatch.handle(&self.caller, record, reply) {
+            let answer = dispatch.handle_from(self.socket.as_fd(), &self.caller, record, reply);
+            let (reply_len, table) = match answer {
                 Answer::Silent => continue,
                 Answer::Reply { len } => (len, None),
                 Answer::Held { len } => {

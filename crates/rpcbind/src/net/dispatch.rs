@@ -1,6 +1,7 @@
 //! Between the sockets and the service: hands a message in, answers the questions that come back, passes changes to
 //! the journal, and says what has to leave and when. It decides nothing itself.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,6 +9,8 @@ use rpcbind_core::caller::{Caller, Now};
 use rpcbind_core::facts::{Facts, Question};
 use rpcbind_core::outcome::{Change, Outcome, Why};
 use rpcbind_core::{Budget, Service};
+
+use super::registrars::Registrars;
 
 /// Where the facts come from that only the kernel knows. It must answer within milliseconds.
 pub(crate) trait KernelFacts {
@@ -66,12 +69,16 @@ pub(crate) enum Answer {
 pub(crate) struct Dispatch {
     /// The service.
     pub(crate) service: Service,
+    /// Who has registered something and runs; `None`: nobody is watched.
+    pub(crate) registrars: Option<Registrars>,
     kernel: Box<dyn KernelFacts + Send>,
     journal: Box<dyn Journal + Send>,
     observer: Box<dyn Observer + Send>,
     began: Instant,
     now: Now,
     unsynced: bool,
+    /// The last message has added a row.
+    has_added: bool,
     /// Time that does not pass by itself.
     #[cfg(test)]
     stopped_at: Option<Duration>,
@@ -119,12 +126,14 @@ impl Dispatch {
         let now = Now { monotonic: Duration::ZERO, unix_seconds: 0 };
         let mut dispatch = Self {
             service,
+            registrars: None,
             kernel,
             journal,
             observer,
             began: Instant::now(),
             now,
             unsynced: false,
+            has_added: false,
             #[cfg(test)]
             stopped_at: None,
         };
@@ -168,9 +177,27 @@ impl Dispatch {
         self.service.budget(caller, message_len)
     }
 
+    /// Handles one message of a connection to its end; the reply goes to `reply`.
+    pub(crate) fn handle_from(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        caller: &Caller,
+        message: &[u8],
+        reply: &mut [u8],
+    ) -> Answer {
+        let answer = self.handle(caller, message, reply);
+        if self.has_added
+            && let Some(registrars) = &mut self.registrars
+        {
+            registrars.note(caller, socket);
+        }
+        answer
+    }
+
     /// Handles one message to its end; the reply goes to `reply`.
     pub(crate) fn handle(&mut self, caller: &Caller, message: &[u8], reply: &mut [u8]) -> Answer {
         let mut facts = Facts::default();
+        self.has_added = false;
         // Each of the two kinds of question is asked at most once; one more than that would be a loop.
         for _ in 0..3 {
             let handled = self.service.handle(self.now, caller, &facts, message, reply);
@@ -183,6 +210,7 @@ impl Dispatch {
                 Outcome::Reply { len } => Answer::Reply { len },
                 Outcome::Table { len, body } => Answer::Table { len, body },
                 Outcome::Commit { len, change } => {
+                    self.has_added = change.added.is_some();
                     self.journal.append(&change, &self.service);
                     self.unsynced = true;
                     Answer::Held { len }

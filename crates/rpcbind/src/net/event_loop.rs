@@ -38,7 +38,7 @@ pub(crate) trait Watched {
 /// Something that has to be done at some time.
 pub(crate) trait Timed {
     /// How long from now until it has to be; `None` while nothing has to be.
-    fn due_in(&self) -> Option<Duration>;
+    fn due_in(&self, dispatch: &Dispatch) -> Option<Duration>;
 
     /// Does it: a bounded amount of work.
     fn on_time(&mut self, dispatch: &mut Dispatch);
@@ -232,7 +232,7 @@ impl EventLoop {
         self.resume().map_err(LoopError::Poller)?;
         self.streams.expire(&self.poller, &mut self.dispatch);
         for timer in &mut self.timers {
-            if timer.due_in().is_some_and(|left| left.is_zero()) {
+            if timer.due_in(&self.dispatch).is_some_and(|left| left.is_zero()) {
                 timer.on_time(&mut self.dispatch);
             }
         }
@@ -250,7 +250,7 @@ impl EventLoop {
         let deadlines = [self.streams.next_deadline(), self.dispatch.journal_deadline()];
         let deadline = paused.chain(deadlines.into_iter().flatten()).min();
         let left = deadline.map(|deadline| deadline.saturating_sub(self.dispatch.now()));
-        self.timers.iter().filter_map(|timer| timer.due_in()).chain(left).min()
+        self.timers.iter().filter_map(|timer| timer.due_in(&self.dispatch)).chain(left).min()
     }
 
     fn ready(&mut self, ready: Ready) -> Result<(), LoopError> {

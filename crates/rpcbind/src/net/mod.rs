@@ -17,6 +17,7 @@ mod output;
 mod packet_info;
 mod places;
 mod poller;
+pub(crate) mod registrars;
 pub(crate) mod shares;
 pub(crate) mod signals;
 pub(crate) mod streams;

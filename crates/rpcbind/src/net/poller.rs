@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
@@ -92,6 +92,13 @@ impl Poller {
     /// The descriptor at `index` among those that the last wait found ready.
     pub(crate) fn ready(&self, index: usize) -> Option<Ready> {
         self.ready.get(index).copied()
+    }
+}
+
+impl AsFd for Poller {
+    /// Readable when something is ready.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

@@ -12,6 +12,7 @@ use rpcbind_core::registry::Row;
 use crate::logging::Escaped;
 use crate::net::dispatch::Dispatch;
 use crate::net::event_loop::Timed;
+use crate::net::registrars::Registrars;
 use crate::netlink::Listing;
 use crate::netlink::listing::Progress;
 
@@ -25,6 +26,8 @@ const QUESTIONS_MAX: usize = 16;
 const QUESTIONS_LAST: Duration = Duration::from_millis(2);
 /// When to look again for what the kernel has not answered yet.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long after a sweep the next one may begin, when somebody has ended.
+const EARLIEST: Duration = Duration::from_millis(500);
 /// A sweep that has not ended by then is given up.
 const SWEEP_LASTS_MAX: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,10 @@ impl<S: Sockets> Sweeper<S> {
         match std::mem::replace(&mut self.phase, taken) {
             Phase::Rests { .. } => {
                 self.began = Instant::now();
+                // Whoever ends from here on may have been seen alive: there is another sweep then.
+                if let Some(registrars) = &mut dispatch.registrars {
+                    registrars.forget_ended();
+                }
                 self.sockets.clear();
                 Phase::Notes(dispatch.service.sweep())
             }
@@ -164,8 +171,12 @@ fn named(service: &Service, row: &Row) -> String {
 }
 
 impl<S: Sockets> Timed for Sweeper<S> {
-    fn due_in(&self) -> Option<Duration> {
+    fn due_in(&self, dispatch: &Dispatch) -> Option<Duration> {
+        let is_wanted = dispatch.registrars.as_ref().is_some_and(Registrars::has_ended);
         Some(match &self.phase {
+            Phase::Rests { since, period } if is_wanted => {
+                EARLIEST.min(*period).saturating_sub(since.elapsed())
+            }
             Phase::Rests { since, period } => period.saturating_sub(since.elapsed()),
             Phase::Lists { waiting_since: Some(since) } => PAUSE.saturating_sub(since.elapsed()),
             Phase::Notes(_) | Phase::Lists { .. } | Phase::Judges { .. } => Duration::ZERO,

@@ -152,7 +152,7 @@ impl Watched for Reloading {
 pub(super) struct Suppressed;
 
 impl Timed for Suppressed {
-    fn due_in(&self) -> Option<Duration> {
+    fn due_in(&self, _: &Dispatch) -> Option<Duration> {
         logging::flush_in()
     }
 
@@ -175,7 +175,7 @@ impl SignsOfLife {
 }
 
 impl Timed for SignsOfLife {
-    fn due_in(&self) -> Option<Duration> {
+    fn due_in(&self, _: &Dispatch) -> Option<Duration> {
         Some(self.last.map_or(Duration::ZERO, |last| self.interval.saturating_sub(last.elapsed())))
     }
 

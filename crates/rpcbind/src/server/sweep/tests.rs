@@ -236,7 +236,7 @@ fn a_list_that_never_ends_is_given_up_and_the_next_sweep_begins_anew() {
     assert!(matches!(sweeper.phase, Phase::Lists { .. }));
     sweeper.began = sweeper.began.checked_sub(SWEEP_LASTS_MAX).unwrap();
     sweeper.on_time(dispatch);
-    let period = sweeper.due_in().unwrap();
+    let period = sweeper.due_in(dispatch).unwrap();
     assert!(period > Duration::from_secs(29) && period <= Duration::from_secs(30), "{period:?}");
     assert!(dispatch.service.health().last_sweep.is_none());
 }
