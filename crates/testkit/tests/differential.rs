@@ -21,6 +21,16 @@ fn the_c_daemon_does_not_differ_from_itself() {
 }
 
 #[test]
+fn the_c_daemon_does_not_differ_from_itself_in_remote_calls() {
+    testkit::require!(DaemonKind::DEBIAN);
+    let plan = Plan { seed: 1, calls: 3_000 }.or_environment();
+    let side = || debian(&["-f", "-r"]).unwrap().with_callees().unwrap();
+    let summary = Harness::new(side(), side(), &[]).run(plan).unwrap_or_else(|found| panic!("{found}"));
+    eprintln!("{summary}");
+    assert!(summary.calls >= plan.calls && summary.uses.is_empty());
+}
+
+#[test]
 fn a_difference_is_found_and_told_with_the_fewest_calls() {
     testkit::require!(DaemonKind::DEBIAN);
     // With -i everybody may register.

@@ -50,6 +50,8 @@ pub enum Place {
     Stranger,
     /// The stranger, asking at the host's second address. IPv4 only.
     StrangerAtSecond,
+    /// Root on this host, over UDP: the harness itself, to see that remote calls have been answered.
+    Witness,
 }
 
 /// Who calls over what.
@@ -169,6 +171,13 @@ pub enum Arguments {
     },
 }
 
+impl Arguments {
+    /// NULL of the service that shows whether remote calls have been answered.
+    pub(super) const fn witness() -> Self {
+        Self::Remote { program: super::wire::WITNESS, version: 1, procedure: 0, length: 0 }
+    }
+}
+
 /// The arguments of most procedures of versions 3 and 4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rpcb {
@@ -251,6 +260,12 @@ impl Case {
         let Header { message_type, rpc_version, program, version, procedure: called } = self.header;
         (message_type, rpc_version, program, called) == (0, 2, 100_000, procedure)
             && versions.contains(&version)
+    }
+
+    /// Whether this asks for a remote call, as it stands or if it were whole.
+    #[must_use]
+    pub const fn may_be_remote(&self) -> bool {
+        self.header.program == 100_000 && matches!(self.header.procedure, 5 | 10)
     }
 
     /// Whether this is a SET of any version.

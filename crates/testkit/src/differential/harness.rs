@@ -11,11 +11,11 @@ use oncrpc::xdr::{List, Reader};
 use oncrpc::{Answer, Reply};
 
 use super::case::{Arguments, Caller, Case, Rpcb as RpcbCase};
-use super::generator;
 use super::rule::{Difference, Rule};
 use super::seen::Seen;
 use super::shrink;
 use super::side::Side;
+use super::{generator, remote};
 use crate::table::Row;
 
 /// Calls of one episode; the port mappers are started anew for each.
@@ -137,7 +137,9 @@ impl Harness {
         let mut seed = plan.seed;
         let mut episodes = 0;
         while self.calls < plan.calls {
-            let cases = generator::episode(seed, EPISODE);
+            let has_callees = self.sides.iter().all(Side::has_callees);
+            let cases =
+                if has_callees { remote::episode(seed, EPISODE) } else { generator::episode(seed, EPISODE) };
             match self.play(&cases).map_err(|error| io::Error::other(format!("seed {seed}: {error}")))? {
                 Played::Through | Played::Spoilt => {}
                 Played::Found(index, finding) => {

@@ -1,15 +1,15 @@
 //! One side of the comparison: a port mapper in a namespace of its own, a stranger at the other end of a cable, and
 //! a socket for every caller. The two sides have the same addresses, and never hear of each other.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::time::Duration;
 
-use rustix::process::Uid;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Socket, Type};
 
-use super::case::{Caller, Case, Place, Transport, USER};
+use super::callees::Callees;
+use super::case::{Arguments, Caller, Case, Place, Rpcb, Transport};
+use super::channel::{Channel, alive_sockets, datagram, open, record};
 use super::seen::{Ledger, Seen};
 use super::wire;
 use crate::daemon::SOCKET;
@@ -19,11 +19,6 @@ use crate::{Daemon, DaemonKind, Namespace};
 const HERE: [&str; 3] = ["10.9.8.7/24", "10.9.8.8/24", "fd00::7/64"];
 /// The stranger's.
 const THERE: [&str; 2] = ["10.9.8.1/24", "fd00::1/64"];
-const OWN: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
-const SECOND: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 8);
-const OWN6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7);
-const OTHER_LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-const PORT: u16 = 111;
 /// What port mappers remember lies in here.
 const STATE: &str = "/run/rpcbind";
 
@@ -32,8 +27,8 @@ pub const ALIVE_PORTS: [u16; 2] = [1025, 32_770];
 
 /// The probe's answer takes no longer than this on any machine that gets on at all.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// The longest datagram.
-const DATAGRAM: usize = 65_536;
+/// `accept_stat` SYSTEM_ERR.
+const SYSTEM_ERR: [u8; 4] = [0, 0, 0, 5];
 
 /// A port mapper and everything around it.
 #[derive(Debug)]
@@ -43,9 +38,13 @@ pub struct Side {
     home: Namespace,
     away: Namespace,
     /// Bound for as long as the side lives.
-    _alive: Vec<Socket>,
+    alive: Vec<Socket>,
+    /// The services that are called remotely, where remote calls are made.
+    callees: Option<Callees>,
     daemon: Option<Daemon>,
-    channels: BTreeMap<Caller, Socket>,
+    channels: BTreeMap<Caller, Channel>,
+    /// INDIRECT calls that were met with silence: a port mapper may say later that they have failed.
+    unanswered: BTreeSet<u32>,
     ledger: Ledger,
     privileged_port: u16,
 }
@@ -58,18 +57,36 @@ impl Side {
     pub fn new(kind: DaemonKind, fragments: bool) -> io::Result<Self> {
         let (home, away) = (Namespace::new()?, Namespace::new()?);
         home.connect(&away, &HERE, &THERE)?;
-        let alive = home.within(alive_sockets)??;
+        let alive = home.within(|| alive_sockets(&ALIVE_PORTS))??;
         Ok(Self {
             kind,
             fragments,
             home,
             away,
-            _alive: alive,
+            alive,
+            callees: None,
+            unanswered: BTreeSet::new(),
             daemon: None,
             channels: BTreeMap::new(),
             ledger: Ledger::default(),
             privileged_port: 600,
         })
+    }
+
+    /// The same with services that answer remote calls in many ways, for a port mapper that makes them.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn with_callees(mut self) -> io::Result<Self> {
+        self.alive.retain(|socket| socket.r#type().is_ok_and(|kind| kind == Type::STREAM));
+        self.callees = Some(Callees::start(&self.home, &ALIVE_PORTS)?);
+        Ok(self)
+    }
+
+    /// Whether remote calls are made and answered.
+    #[must_use]
+    pub fn has_callees(&self) -> bool {
+        self.callees.is_some()
     }
 
     /// What this side is called in messages.
@@ -90,7 +107,27 @@ impl Side {
         }
         self.home.within(forget)??;
         self.daemon = Some(Daemon::start(&self.home, &self.kind)?);
+        self.unanswered.clear();
+        if self.has_callees() {
+            for (xid, (netid, host)) in (1..).zip([("udp", "0.0.0.0"), ("udp6", "::")]) {
+                self.register_witness(xid, netid, host)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Registers the service whose answer shows that those before it have been answered.
+    fn register_witness(&mut self, xid: u32, netid: &str, host: &str) -> io::Result<()> {
+        let [high, low] = ALIVE_PORTS[0].to_be_bytes();
+        let address = format!("{host}.{high}.{low}").into_bytes();
+        let row =
+            Rpcb { program: wire::WITNESS, version: 1, netid: netid.into(), address, owner: Vec::new() };
+        let case = Case::new(Caller::ROOT, 4, 1, Arguments::Rpcb(row));
+        self.send(&case, xid)?;
+        match self.receive(&case, xid)? {
+            Seen::Reply(reply) if reply.ends_with(&[0, 0, 0, 1]) => Ok(()),
+            seen => Err(io::Error::other(format!("{}: {seen}", self.name()))),
+        }
     }
 
     /// What the port mapper has written to standard error since it was started.
@@ -111,8 +148,7 @@ impl Side {
         let channel = self.channel(case.caller)?;
         if datagram {
             channel.send(&message)?;
-            channel.send(&probe)?;
-            return Ok(());
+            return channel.send(&probe);
         }
         let mut writes = wire::writes(&message, case.framing, fragments);
         match writes.last_mut() {
@@ -121,7 +157,7 @@ impl Side {
         }
         for bytes in writes {
             // Fails when the other end has closed, which is what receiving then tells.
-            let _ = channel.write_all(&bytes);
+            let _ = channel.send(&bytes);
         }
         Ok(())
     }
@@ -131,27 +167,71 @@ impl Side {
     /// # Errors
     /// The probe was not answered in time, or something came that nobody asked for.
     pub fn receive(&mut self, case: &Case, xid: u32) -> io::Result<Seen> {
-        let channel = self.channel(case.caller)?;
-        let seen = if case.caller.transport.is_datagram() {
-            receive(xid, || datagram(channel).map(Some))?
-        } else {
-            receive(xid, || record(channel))?
-        };
+        let mut seen = self.receive_until(case, xid, !xid)?;
+        if self.has_callees() && case.may_be_remote() && seen != Seen::Closed {
+            // What has been called has answered now, if it ever does; the port mapper has heard it before this.
+            self.witness(case.caller.transport.is_ipv6(), xid)?;
+            let again = !xid ^ 0x0f00_0000;
+            let datagram = case.caller.transport.is_datagram();
+            let probe = wire::probe(again, datagram);
+            let probe = if datagram { probe } else { wire::record(&probe) };
+            self.channel(case.caller)?.send(&probe)?;
+            seen = match (seen, self.receive_until(case, xid, again)?) {
+                (Seen::Silence, later) => later,
+                (seen, Seen::Silence) => seen,
+                (seen, later) => {
+                    return Err(io::Error::other(format!("answered twice: {seen}, then {later}")));
+                }
+            };
+            if seen == Seen::Silence && case.is(&[4], 10) {
+                self.unanswered.insert(xid);
+            }
+        }
         if seen == Seen::Closed {
             self.channels.remove(&case.caller);
         }
         self.ledger.normalise(case, seen).map_err(io::Error::other)
     }
 
-    fn channel(&mut self, caller: Caller) -> io::Result<&mut Socket> {
+    fn receive_until(&mut self, case: &Case, xid: u32, probe: u32) -> io::Result<Seen> {
+        let mut unanswered = std::mem::take(&mut self.unanswered);
+        let channel = self.channel(case.caller)?;
+        let seen = if case.caller.transport.is_datagram() {
+            receive(xid, probe, &mut unanswered, || datagram(&channel.socket).map(Some))
+        } else {
+            receive(xid, probe, &mut unanswered, || record(&channel.socket))
+        };
+        self.unanswered = unanswered;
+        seen
+    }
+
+    /// Calls the witness through the port mapper, over UDP from a loopback address, and waits for its answer.
+    fn witness(&mut self, ipv6: bool, xid: u32) -> io::Result<()> {
+        let caller =
+            Caller { transport: if ipv6 { Transport::Udp6 } else { Transport::Udp }, place: Place::Witness };
+        let call = Case::new(caller, 4, 10, Arguments::witness());
+        let channel = self.channel(caller)?;
+        channel.send(&wire::message(&call, xid))?;
+        loop {
+            let message = datagram(&channel.socket)?;
+            if message.starts_with(&xid.to_be_bytes()) {
+                let accepted = message.get(8..12) == Some(&[0; 4]) && message.get(20..24) == Some(&[0; 4]);
+                let refused = || io::Error::other(format!("the witness was not called: {message:02x?}"));
+                return accepted.then_some(()).ok_or_else(refused);
+            }
+        }
+    }
+
+    fn channel(&mut self, caller: Caller) -> io::Result<&mut Channel> {
         if !self.channels.contains_key(&caller) {
             let port = &mut self.privileged_port;
             let from = if caller.is_stranger() { &self.away } else { &self.home };
-            let socket = from
-                .within(|| open(caller, port))?
+            let is_connected = self.callees.is_none() || !caller.transport.is_datagram();
+            let channel = from
+                .within(|| open(caller, port, is_connected))?
                 .map_err(|error| io::Error::new(error.kind(), format!("{caller}: {error}")))?;
-            socket.set_read_timeout(Some(DEADLINE))?;
-            self.channels.insert(caller, socket);
+            channel.socket.set_read_timeout(Some(DEADLINE))?;
+            self.channels.insert(caller, channel);
         }
         self.channels.get_mut(&caller).ok_or_else(|| io::Error::other("no channel"))
     }
@@ -169,8 +249,14 @@ fn forget() -> io::Result<()> {
     }
 }
 
-/// Reads up to the probe's answer. `None` from `next` is the connection's end.
-fn receive(xid: u32, mut next: impl FnMut() -> io::Result<Option<Vec<u8>>>) -> io::Result<Seen> {
+/// Reads up to the probe's answer. `None` from `next` is the connection's end. What was `unanswered` up to now may be
+/// said to have failed.
+fn receive(
+    xid: u32,
+    probe: u32,
+    unanswered: &mut BTreeSet<u32>,
+    mut next: impl FnMut() -> io::Result<Option<Vec<u8>>>,
+) -> io::Result<Seen> {
     let mut seen = Seen::Silence;
     loop {
         let Some(mut message) = next()? else {
@@ -184,125 +270,15 @@ fn receive(xid: u32, mut next: impl FnMut() -> io::Result<Option<Vec<u8>>>) -> i
         };
         let answered = u32::from_be_bytes(*head);
         *head = [0; 4];
-        if answered == !xid {
+        if answered == probe {
             return Ok(seen);
+        }
+        if answered != xid && message.get(20..) == Some(&SYSTEM_ERR) && unanswered.remove(&answered) {
+            continue;
         }
         if answered != xid || seen != Seen::Silence {
             return Err(io::Error::other(format!("an answer that nobody waits for, xid {answered:#x}")));
         }
         seen = Seen::Reply(message);
     }
-}
-
-fn datagram(socket: &Socket) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; DATAGRAM];
-    let mut reader = socket;
-    let length = reader.read(&mut message)?;
-    message.truncate(length);
-    Ok(message)
-}
-
-/// One record, its fragments put together; `None` at the connection's end.
-fn record(mut stream: &Socket) -> io::Result<Option<Vec<u8>>> {
-    let mut message = Vec::new();
-    loop {
-        let mut mark = [0; 4];
-        if let Err(error) = stream.read_exact(&mut mark) {
-            let ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
-            return if ended { Ok(None) } else { Err(error) };
-        }
-        let mark = u32::from_be_bytes(mark);
-        let length = usize::try_from(mark & 0x7fff_ffff).map_err(io::Error::other)?;
-        let start = message.len();
-        message.resize(start.saturating_add(length), 0);
-        stream.read_exact(message.get_mut(start..).unwrap_or_default())?;
-        if mark & 0x8000_0000 != 0 {
-            return Ok(Some(message));
-        }
-    }
-}
-
-/// Opens a caller's socket, on a thread that is in the caller's namespace and ends afterwards.
-fn open(caller: Caller, privileged_port: &mut u16) -> io::Result<Socket> {
-    if caller.place == Place::User {
-        // Of this thread alone, which is why it is not the C library's call.
-        let user = Some(Uid::from_raw(USER));
-        rustix::thread::set_thread_res_uid(user, user, user)?;
-    }
-    if caller.transport == Transport::Unix {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.connect(&SockAddr::unix(SOCKET)?)?;
-        return Ok(socket);
-    }
-    let (from, to) = ends(caller);
-    for _ in 0..400 {
-        let socket = inet_socket(caller.transport)?;
-        let mut bound = Ok(());
-        if let Some(mut from) = from {
-            if caller.place == Place::PrivilegedPort {
-                *privileged_port = if *privileged_port >= 1000 { 600 } else { *privileged_port + 1 };
-                from.set_port(*privileged_port);
-            }
-            bound = socket.bind(&from.into());
-        }
-        match bound.and_then(|()| socket.connect(&to.into())) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
-            Err(error) => return Err(error),
-            Ok(()) => return Ok(socket),
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
-}
-
-fn inet_socket(transport: Transport) -> io::Result<Socket> {
-    let domain = if transport.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
-    if transport.is_datagram() {
-        return Socket::new(domain, Type::DGRAM, None);
-    }
-    let socket = Socket::new(domain, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
-    Ok(socket)
-}
-
-/// Where a caller's socket is bound, when that matters, and what it connects to.
-fn ends(caller: Caller) -> (Option<SocketAddr>, SocketAddr) {
-    let ipv6 = caller.transport.is_ipv6();
-    let (loopback, own): (SocketAddr, SocketAddr) = if ipv6 {
-        ((Ipv6Addr::LOCALHOST, PORT).into(), (OWN6, PORT).into())
-    } else {
-        ((Ipv4Addr::LOCALHOST, PORT).into(), (OWN, PORT).into())
-    };
-    let unbound = |address: SocketAddr| SocketAddr::new(address.ip(), 0);
-    match caller.place {
-        Place::Root | Place::User => (None, loopback),
-        Place::PrivilegedPort => (Some(unbound(loopback)), loopback),
-        Place::OtherLoopback => (Some((OTHER_LOOPBACK, 0).into()), loopback),
-        Place::OwnAddress => (Some(unbound(own)), own),
-        Place::Stranger => (None, own),
-        Place::StrangerAtSecond => (None, (SECOND, PORT).into()),
-    }
-}
-
-/// Sockets at [`ALIVE_PORTS`].
-fn alive_sockets() -> io::Result<Vec<Socket>> {
-    let mut alive = Vec::new();
-    for port in ALIVE_PORTS {
-        for transport in [Transport::Udp, Transport::Tcp, Transport::Udp6, Transport::Tcp6] {
-            let socket = inet_socket(transport)?;
-            let any: SocketAddr = if transport.is_ipv6() {
-                socket.set_only_v6(true)?;
-                (Ipv6Addr::UNSPECIFIED, port).into()
-            } else {
-                (Ipv4Addr::UNSPECIFIED, port).into()
-            };
-            socket.bind(&any.into())?;
-            if !transport.is_datagram() {
-                socket.listen(1)?;
-            }
-            alive.push(socket);
-        }
-    }
-    Ok(alive)
 }

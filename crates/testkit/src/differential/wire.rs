@@ -3,6 +3,10 @@
 
 use super::case::{Arguments, Case, Credential, Framing, Rpcb, Tail};
 
+/// The program whose answer to a remote call comes behind those of all that were called before it. Its number is not of
+/// the well-known ones.
+pub(super) const WITNESS: u32 = 0x2f00_0002;
+
 /// Bytes in the making.
 #[derive(Debug, Default)]
 struct Bytes(Vec<u8>);

@@ -27,6 +27,7 @@ impl fmt::Display for Caller {
             Place::PrivilegedPort => "root, from a privileged port",
             Place::OtherLoopback => "root, from 127.0.0.2",
             Place::OwnAddress => "root, from the host's own address",
+            Place::Witness => "the harness",
             Place::Stranger => "a stranger",
             Place::StrangerAtSecond => "a stranger, at the second address",
         };
