@@ -6,6 +6,7 @@ mod curves;
 mod limit;
 mod load;
 mod plan;
+mod results;
 mod rounds;
 mod side;
 mod stages;
@@ -48,17 +49,21 @@ fn run() -> Result<ExitCode> {
         curves::draw(&plan, directory)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut missed = 0_u32;
-    let mut first = true;
+    let mut lines = Vec::new();
     for stage in stages::ALL {
         stage(&plan, &mut |line| {
-            if std::mem::take(&mut first) {
+            if lines.is_empty() {
                 println!("{}", table::heading());
             }
             println!("{line}");
-            missed += u32::from(line.passes() == Some(false));
+            lines.push(line);
         })?;
     }
+    if let Some(path) = &plan.results {
+        std::fs::write(path, results::page(&plan, &lines))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let missed = lines.iter().filter(|line| line.passes() == Some(false)).count();
     if missed > 0 && !plan.quick {
         println!("{missed} missed");
         return Ok(ExitCode::FAILURE);

@@ -26,10 +26,10 @@ pub(crate) struct Options {
     #[arg(long)]
     quick: bool,
     /// Rounds of each server
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 15)]
     rounds: usize,
     /// Length of a round in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 700)]
+    #[arg(long, value_name = "MS", default_value_t = 250)]
     time_ms: u64,
     /// Measure only the lines whose name contains NAME in any case; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Draw the growth curves into docs/performance/, or DIR, instead
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "docs/performance")]
     plots: Option<PathBuf>,
+    /// Write the table into docs/performance/results.md, or FILE, too
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "docs/performance/results.md")]
+    results: Option<PathBuf>,
 }
 
 /// How much of everything.
@@ -68,6 +71,7 @@ pub(crate) struct Plan {
     pub(crate) sizes: Sizes,
     pub(crate) cores: Cores,
     pub(crate) plots: Option<PathBuf>,
+    pub(crate) results: Option<PathBuf>,
     only: Vec<String>,
     list: bool,
 }
@@ -78,7 +82,7 @@ impl Plan {
     /// # Errors
     /// The cores cannot be found out.
     pub(crate) fn from_arguments() -> Result<Self> {
-        let Options { rpcbind, quick, rounds, time_ms, only, list, plots } = Options::parse();
+        let Options { rpcbind, quick, rounds, time_ms, only, list, plots, results } = Options::parse();
         let sizes = if quick {
             Sizes { ordinary: 20, few: 20, many: 200, unknown: 1_000, idle: 100, starts: 2 }
         } else {
@@ -92,6 +96,7 @@ impl Plan {
             sizes,
             cores: Cores::choose()?,
             plots,
+            results,
             only: only.iter().map(|name| name.to_lowercase()).collect(),
             list,
         })

@@ -50,7 +50,7 @@ const WIDTHS: [usize; 8] = [47, 4, 7, 7, 7, 7, 47, 4];
 
 /// The heading.
 pub(crate) const HEADING: [&str; 8] =
-    ["workload", "", "ours", "rpcbind", "limit", "before", "ours: wanted, and seen", ""];
+    ["workload", "", "ours", "rpcbind", "limit", "before", "ours, and at most", ""];
 
 impl Line {
     /// Whether every bar was met; `None` when there is none.
