@@ -16,12 +16,10 @@ pub(crate) use lone::ask_one_by_one;
 pub(crate) use streams::idle_connections;
 pub(crate) use window::ask_each;
 
-use crate::wire::{Programs, Question, Result};
+use crate::wire::{Calls, Programs, Question, Result};
 
 /// A request without an answer for so long ends the measurement.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// Calls that differ; more would say nothing new and cost the load's time.
-const CALLS_MAX: u32 = 16_384;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +93,9 @@ impl Target {
         SocketAddr::from((self.address, bind::PORT))
     }
 
-    /// The calls that a question makes, in the order in which they are asked.
-    fn calls(&self, question: Question) -> Result<Vec<Vec<u8>>> {
-        let count = self.programs.count.clamp(1, CALLS_MAX);
-        (0..count).map(|turn| question.call(self.programs.pick(turn), self.address)).collect()
+    /// The calls that a question makes.
+    fn calls(&self, question: Question) -> Result<Calls> {
+        Calls::new(question, self.programs, self.address)
     }
 }
 

@@ -10,6 +10,8 @@ use oncrpc::{Answer, Call, Procedure, Program, Reply, Version, Xid, record};
 /// What can fail here: anything, and it ends the measurement.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
+/// Where the program that is asked about is in a call without credentials.
+const PROGRAM_AT: usize = 40;
 /// The longest call that is made.
 pub(crate) const CALL_MAX: usize = 128;
 /// Where all services are registered, so that all replies have one length.
@@ -31,6 +33,31 @@ pub(crate) enum Question {
     GetPort,
     /// GETADDR of a version.
     GetAddr(Version),
+}
+
+/// One question about each of some programs in turn. A call is made by patching the one before, so that the load costs
+/// the same however many programs there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls {
+    call: Vec<u8>,
+    programs: Programs,
+    turn: u32,
+}
+
+impl Calls {
+    /// To the port mapper at `host`.
+    pub(crate) fn new(question: Question, programs: Programs, host: Ipv4Addr) -> Result<Self> {
+        Ok(Self { call: question.call(programs.pick(0), host)?, programs, turn: 0 })
+    }
+
+    /// The next call.
+    pub(crate) fn next(&mut self, xid: u32) -> &[u8] {
+        let program = self.programs.pick(self.turn);
+        self.turn = self.turn.wrapping_add(1);
+        self.call[..4].copy_from_slice(&xid.to_be_bytes());
+        self.call[PROGRAM_AT..PROGRAM_AT + 4].copy_from_slice(&program.0.to_be_bytes());
+        &self.call
+    }
 }
 
 impl Programs {
@@ -115,13 +142,6 @@ fn call_with(version: Version, procedure: Procedure, arguments: &[u8]) -> Result
     Ok(writer.written().to_vec())
 }
 
-/// Gives a call its xid.
-pub(crate) fn set_xid(call: &mut [u8], xid: u32) {
-    if let Some(place) = call.get_mut(..4) {
-        place.copy_from_slice(&xid.to_be_bytes());
-    }
-}
-
 /// The message with its record mark.
 pub(crate) fn record(message: &[u8]) -> Result<Vec<u8>> {
     let mark = record::mark(message.len()).ok_or("too long for a record")?;
@@ -149,6 +169,19 @@ mod tests {
             let picked: BTreeSet<u32> = (0..count).map(|turn| programs.pick(turn).0).collect();
             let all: BTreeSet<u32> = programs.all().map(|program| program.0).collect();
             assert_eq!(picked, all);
+        }
+    }
+
+    #[test]
+    fn a_call_is_as_if_made_anew() {
+        let (programs, host) = (Programs::registered(10), Ipv4Addr::LOCALHOST);
+        for question in [Question::GetPort, Question::GetAddr(bind::V4)] {
+            let mut calls = Calls::new(question, programs, host).unwrap();
+            for turn in 0..10 {
+                let mut expected = question.call(programs.pick(turn), host).unwrap();
+                expected[..4].copy_from_slice(&[0, 0, 0, 9]);
+                assert_eq!(calls.next(9), expected);
+            }
         }
     }
 

@@ -73,7 +73,7 @@ mod tests {
             [(Question::GetPort, 28), (Question::GetAddr(bind::V3), 44), (Question::GetAddr(bind::V4), 44)];
         for (question, len) in lens {
             let mut call = question.call(Programs::registered(1).pick(0), Ipv4Addr::LOCALHOST).unwrap();
-            wire::set_xid(&mut call, 0x0102_0304);
+            call[..4].copy_from_slice(&[1, 2, 3, 4]);
             let mut reply = [0; 64];
             let written = answers.to(&call).write(&call, &mut reply);
             assert_eq!(written, len, "{question:?}");

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::{Load, PATIENCE, Target};
-use crate::wire::{self, Question, Result};
+use crate::wire::{self, Calls, Question, Result};
 
 /// One in flight.
 pub(super) struct Lone {
     socket: UdpSocket,
-    calls: Vec<Vec<u8>>,
+    calls: Calls,
     found: bool,
     xid: u32,
     times: Vec<Duration>,
@@ -26,9 +26,7 @@ impl Lone {
     /// Asks once.
     fn ask(&mut self) -> Result<()> {
         self.xid = self.xid.wrapping_add(1);
-        let turn = usize::try_from(self.xid)? % self.calls.len();
-        let call = &mut self.calls[turn];
-        wire::set_xid(call, self.xid);
+        let call = self.calls.next(self.xid);
         let asked = Instant::now();
         self.socket.send(call)?;
         let mut reply = [0; 512];

@@ -71,9 +71,8 @@ impl Load for Connecting {
 
 impl Pipelined {
     pub(super) fn new(transport: Transport, depth: usize, target: &Target) -> Result<Self> {
-        let all = target.calls(Question::GetPort)?;
-        let calls =
-            all.iter().cycle().take(depth).map(|call| wire::record(call)).collect::<Result<Vec<_>>>()?;
+        let mut next = target.calls(Question::GetPort)?;
+        let calls = (0..depth).map(|_| wire::record(next.next(0))).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             stream: connect(transport, target.socket_address())?,
             depth,

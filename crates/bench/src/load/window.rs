@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
-use super::{CALLS_MAX, Load, PATIENCE, Target};
-use crate::wire::{self, CALL_MAX, Programs, Question, Result};
+use super::{Load, PATIENCE, Target};
+use crate::wire::{self, CALL_MAX, Calls, Question, Result};
 
 /// The widest window.
 const SLOTS: usize = 64;
@@ -20,9 +20,8 @@ const REPLY_MAX: usize = 512;
 /// So many in flight. A call's xid says which slot it is in.
 pub(super) struct Window {
     socket: UdpSocket,
-    calls: Vec<Vec<u8>>,
+    calls: Calls,
     found: bool,
-    turn: usize,
     slots: [Slot; SLOTS],
     width: usize,
     send: MultiHeaders<SockaddrIn>,
@@ -51,7 +50,6 @@ impl Window {
             socket,
             calls: target.calls(question)?,
             found: target.found,
-            turn: 0,
             slots,
             width: in_flight.min(SLOTS),
             send: MultiHeaders::preallocate(SLOTS, None),
@@ -67,12 +65,10 @@ impl Window {
         }
         for index in free {
             let slot = &mut self.slots[*index];
-            let call = &self.calls[self.turn % self.calls.len()];
-            self.turn = self.turn.wrapping_add(1);
             slot.xid = slot.xid.wrapping_add(u32::try_from(SLOTS)?);
+            let call = self.calls.next(slot.xid);
             slot.len = call.len();
             slot.call[..call.len()].copy_from_slice(call);
-            wire::set_xid(&mut slot.call, slot.xid);
         }
         let slots = &self.slots;
         let parts: [[IoSlice<'_>; 1]; SLOTS] = array::from_fn(|at| {
@@ -132,18 +128,12 @@ impl Load for Window {
 
 /// Asks about each of the target's programs once.
 pub(crate) fn ask_each(target: &Target) -> Result<()> {
-    let (mut asked, all) = (0, target.programs);
-    while asked < all.count {
-        let count = (all.count - asked).min(CALLS_MAX);
-        let programs = Programs { first: all.first + asked, count };
-        let mut window = Window::new(Question::GetPort, SLOTS, &Target { programs, ..*target })?;
-        let mut left = usize::try_from(count)?;
-        window.keep_full(|wanted| {
-            let granted = wanted.min(left);
-            left -= granted;
-            granted
-        })?;
-        asked += count;
-    }
+    let mut left = usize::try_from(target.programs.count)?;
+    let mut window = Window::new(Question::GetPort, SLOTS, target)?;
+    window.keep_full(|wanted| {
+        let granted = wanted.min(left);
+        left -= granted;
+        granted
+    })?;
     Ok(())
 }
