@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, Uid};
 use rustix::thread::set_thread_res_uid;
-use testkit::wait;
+use testkit::{programs, wait};
 
 use super::clients::Turn;
 use super::look_ups::ask_by_datagram;
@@ -22,6 +22,7 @@ const TCP_PROGRAMS: u32 = 420_000;
 const DATAGRAM_PROGRAMS: u32 = 430_000;
 const USER_PROGRAMS: u32 = 440_000;
 const DYING_PROGRAMS: u32 = 450_000;
+const PROCESS_PROGRAMS: u32 = 460_000;
 /// The ports of services that die: not those that the kernel gives to others.
 const DYING_PORTS: u32 = 5_100;
 const ADDRESS: &str = "0.0.0.0.19.136";
@@ -125,6 +126,18 @@ pub(super) fn services_that_die() -> Turn<'static> {
         .unwrap();
         drop(service);
         1
+    })
+}
+
+/// A process of a user's registers something and ends, and another one takes it back.
+pub(super) fn processes_that_register(scene: &Scene) -> Turn<'_> {
+    let peer = programs::tirpc_peer(&scene.home).unwrap();
+    Box::new(move |number| {
+        let program = (PROCESS_PROGRAMS + number % KNOWN).to_string();
+        for step in [&["set", "tcp", &program, "1", ADDRESS][..], &["unset", "tcp", &program, "1"]] {
+            programs::run_as(&scene.home, USER, &peer, step).unwrap();
+        }
+        2
     })
 }
 

@@ -40,7 +40,7 @@ const fn outside(name: &'static str, per_second: u32, begin: fn(&Scene) -> Turn<
 }
 
 /// All of them.
-pub(super) const CLIENTS: [Client; 17] = [
+pub(super) const CLIENTS: [Client; 18] = [
     home("look-ups by datagram over IPv4", 400, |_| look_ups::datagrams("127.0.0.1", "127.0.0.1:111")),
     home("look-ups by datagram over IPv6", 400, |_| look_ups::datagrams("::1", "[::1]:111")),
     other("a stranger's datagrams over IPv4", 300, |_| look_ups::stranger(crate::THERE4, crate::here4())),
@@ -56,6 +56,7 @@ pub(super) const CLIENTS: [Client; 17] = [
     home("a user's changes", 30, |_| changes::of_a_user()),
     home("services that die", 10, |_| changes::services_that_die()),
     other("broken messages and connections dropped half way", 100, |_| broken::messages()),
+    outside("processes that register something and end", 3, changes::processes_that_register),
     outside("reloads", 2, changes::reloads),
     outside("interfaces that come and go", 2, changes::interfaces),
 ];

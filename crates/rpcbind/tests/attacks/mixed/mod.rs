@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use testkit::programs::{COMPILER, TIRPC_HEADER};
 use testkit::{table, wait};
 
 use crate::{Scene, ask, calls};
@@ -84,7 +85,7 @@ fn watch(scene: &Scene, running: &Running, lasts: Duration) -> Vec<Sample> {
 
 #[test]
 fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
-    testkit::require!();
+    testkit::require!(COMPILER, TIRPC_HEADER);
     let _alone = crate::alone();
     let seconds = std::env::var("PORTMAP_MIXED_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
     let settled = (seconds / 2).min(SETTLED_AFTER);
