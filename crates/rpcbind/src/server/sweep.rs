@@ -28,6 +28,8 @@ const QUESTIONS_LAST: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long after a sweep the next one may begin, when somebody has ended.
 const EARLIEST: Duration = Duration::from_millis(500);
+/// And how many times as long as the sweep has lasted: whoever makes processes end all the time costs no more than that.
+const RESTS_FOR: u32 = 50;
 /// A sweep that has not ended by then is given up.
 const SWEEP_LASTS_MAX: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,7 @@ pub(super) struct Sweeper<S> {
 
 enum Phase {
     /// Until the next sweep.
-    Rests { since: Instant, period: Duration },
+    Rests { since: Instant, period: Duration, earliest: Duration },
     /// Noting where rows are.
     Notes(Sweep),
     /// Listing the sockets there.
@@ -65,7 +67,7 @@ impl<S: Sockets> Sweeper<S> {
     /// Begins with the first turn of the loop.
     pub(super) fn new(sockets: S) -> Self {
         let now = Instant::now();
-        let phase = Phase::Rests { since: now, period: Duration::ZERO };
+        let phase = Phase::Rests { since: now, period: Duration::ZERO, earliest: Duration::ZERO };
         Self { sockets, phase, began: now }
     }
 
@@ -82,7 +84,7 @@ impl<S: Sockets> Sweeper<S> {
                 self.sockets.clear();
                 Phase::Notes(dispatch.service.sweep())
             }
-            _ if self.began.elapsed() >= SWEEP_LASTS_MAX => rest(dispatch),
+            _ if self.began.elapsed() >= SWEEP_LASTS_MAX => self.rest(dispatch),
             Phase::Notes(mut sweep) => {
                 let rows = dispatch.service.to_judge(&mut sweep, ROWS_MAX);
                 rows.for_each(|row| self.sockets.want(&row));
@@ -94,13 +96,19 @@ impl<S: Sockets> Sweeper<S> {
                 match judge(dispatch, left) {
                     Some(left) if left.is_empty() && sweep.is_finished() => {
                         dispatch.service.health_mut().last_sweep = Some(dispatch.now());
-                        rest(dispatch)
+                        self.rest(dispatch)
                     }
                     Some(left) => Phase::Judges { sweep, left },
-                    None => rest(dispatch),
+                    None => self.rest(dispatch),
                 }
             }
         }
+    }
+
+    fn rest(&self, dispatch: &Dispatch) -> Phase {
+        let period = dispatch.service.policy().liveness.judge_every;
+        let earliest = EARLIEST.max(self.began.elapsed().saturating_mul(RESTS_FOR)).min(period);
+        Phase::Rests { since: Instant::now(), period, earliest }
     }
 
     fn list(&mut self, service: &Service) -> Phase {
@@ -118,10 +126,6 @@ impl<S: Sockets> Sweeper<S> {
     fn chunk(&self, service: &Service, sweep: &mut Sweep) -> Vec<(RowId, BoundFact)> {
         service.to_judge(sweep, ROWS_MAX).map(|row| (row.id, self.sockets.seen(&row))).collect()
     }
-}
-
-fn rest(dispatch: &Dispatch) -> Phase {
-    Phase::Rests { since: Instant::now(), period: dispatch.service.policy().liveness.judge_every }
 }
 
 /// Has a chunk judged, with as many exact questions as fit into a turn; answers what is left of it, and `None` when
@@ -174,10 +178,8 @@ impl<S: Sockets> Timed for Sweeper<S> {
     fn due_in(&self, dispatch: &Dispatch) -> Option<Duration> {
         let is_wanted = dispatch.registrars.as_ref().is_some_and(Registrars::has_ended);
         Some(match &self.phase {
-            Phase::Rests { since, period } if is_wanted => {
-                EARLIEST.min(*period).saturating_sub(since.elapsed())
-            }
-            Phase::Rests { since, period } => period.saturating_sub(since.elapsed()),
+            Phase::Rests { since, earliest, .. } if is_wanted => earliest.saturating_sub(since.elapsed()),
+            Phase::Rests { since, period, .. } => period.saturating_sub(since.elapsed()),
             Phase::Lists { waiting_since: Some(since) } => PAUSE.saturating_sub(since.elapsed()),
             Phase::Notes(_) | Phase::Lists { .. } | Phase::Judges { .. } => Duration::ZERO,
         })

@@ -76,7 +76,8 @@ impl Durable {
             stored.faults.iter().map(|fault| format!("the table that the service manager holds: {fault}")),
         );
         let (restored, is_stored) = Beginning::newer(restored, stored);
-        let sequence = restored.sequence.unwrap_or(0);
+        // That a run begins is counted, too.
+        let sequence = restored.sequence.unwrap_or(0).saturating_add(1);
         let mut beginning = Beginning::choose(restored, files, adopted, life.home);
         if is_stored && matches!(beginning.origin, Origin::Journal | Origin::OldJournal) {
             beginning.origin = Origin::Stored;
@@ -88,7 +89,9 @@ impl Durable {
         if let Some(memory) = &mut durable.memory {
             memory.count_from(sequence);
         }
-        durable.note_files(beginning.files);
+        if durable.disk.is_some() {
+            durable.note_files(beginning.files);
+        }
         (durable, beginning)
     }
 }
@@ -183,16 +186,17 @@ impl Durable {
         }
     }
 
-    /// Leaves the table to the C daemon, too; answers what its files hold then.
-    fn write_files(&self, service: &Service) -> FileDigests {
-        let Some(directory) = self.disk.as_ref().map(Journal::directory) else { return [None, None] };
-        match warmstart::write(directory, service.registry().rows(), service.netids()) {
+    /// Leaves the table to the C daemon, too; answers what its files hold then. What they hold where there is no state
+    /// directory to see them in stays as it was recorded.
+    fn write_files(&self, service: &Service) -> Option<FileDigests> {
+        let directory = self.disk.as_ref().map(Journal::directory)?;
+        Some(match warmstart::write(directory, service.registry().rows(), service.netids()) {
             Ok(contents) => warmstart::digests(&contents.map(Some)),
             Err(error) => {
                 warn!(target: STATE, "{} is not written for the next rpcbind: {error}", warmstart::RPCB_FILE);
                 warmstart::digests(&warmstart::read(directory).contents)
             }
-        }
+        })
     }
 }
 
@@ -241,8 +245,9 @@ impl dispatch::Journal for Durable {
     }
 
     fn finish(&mut self, now: Duration, service: &Service) {
-        let files = self.write_files(service);
-        self.note_files(files);
+        if let Some(files) = self.write_files(service) {
+            self.note_files(files);
+        }
         if let Some(disk) = &mut self.disk
             && let Err(why) = close(disk, now, service)
         {

@@ -98,6 +98,25 @@ fn a_state_directory_that_is_lost_between_two_runs_costs_nothing() {
 }
 
 #[test]
+fn files_that_a_run_without_the_state_directory_did_not_see_are_no_newer_than_its_table() {
+    testkit::require!();
+    let (home, service) = supervised(NO_SOCKETS, "");
+    assert!(set(&mut kernel(&home), 1).unwrap());
+    // Its end writes the files of the C daemon, and they stay as they are.
+    service.restart().unwrap();
+    shell(&home, "mv /run/rpcbind /run/away && touch /run/rpcbind");
+    service.restart().unwrap();
+    assert!(set(&mut kernel(&home), 2).unwrap());
+    let expected = registered(&home);
+    assert_eq!(expected.len(), 2);
+    service.restart().unwrap();
+    shell(&home, "ls /run/away/rpcbind.xdr && rm /run/rpcbind && mv /run/away /run/rpcbind");
+    service.restart().unwrap();
+    assert_eq!(registered(&home), expected);
+    assert_eq!(status(&service), "serving");
+}
+
+#[test]
 fn what_a_full_disk_does_not_take_is_there_after_a_kill_and_the_newer_of_two_tables_counts() {
     testkit::require!();
     let home = Arc::new(Namespace::new().unwrap());
