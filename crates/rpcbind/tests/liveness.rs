@@ -9,6 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{getsockopt, sockopt};
 use oncrpc::bind::status::{self, Head, Liveness, RowStatus, State};
 use oncrpc::record::mark;
 use oncrpc::xdr::{Decode, Encode, List, Reader, Writer};
@@ -235,6 +236,10 @@ signal.pause()
 #[test]
 fn a_service_that_ends_with_its_registrar_is_found_without_waiting_for_the_next_sweep() {
     testkit::require!(COMPILER, TIRPC_HEADER, PYTHON);
+    let (near, _far) = UnixStream::pair().unwrap();
+    if let Err(error) = getsockopt(&near, sockopt::PeerPidfd) {
+        testkit::skip!("SO_PEERPIDFD, from Linux 6.5 on: {error}");
+    }
     let (home, daemon) = house("judge-every-seconds = 3600\n");
     wait::until("the sweep at the start", || Ok(Status::of(&home)?.last_sweep)).unwrap();
     let server = home.spawn(Command::new(PYTHON).args(["-c", SERVER])).unwrap();
