@@ -146,9 +146,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// The store of so many descriptors that the manager offers (`FDSTORE`, systemd.exec(5)); `None` when it offers
-    /// none.
+    /// none, or cannot be told anything.
     pub(crate) fn offered(max: Option<&str>, notifier: &Arc<Notifier>) -> Option<Self> {
-        let max = max?.parse().ok().filter(|max| *max > 0)?;
+        let max = max?.parse().ok().filter(|max| *max > 0 && notifier.is_connected())?;
         Some(Self { notifier: notifier.clone(), max })
     }
 

@@ -61,6 +61,12 @@ impl Notifier {
         }
     }
 
+    /// Whether there is somebody to tell.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// The service is ready, at start or again after a reload. `status` is one line for people.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's own functions are tests too")]
 
 use std::collections::BTreeSet;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -54,6 +55,8 @@ fn the_units_filter_allows_every_system_call_of_a_whole_run() {
     // As the unit starts it: the user, no capability, no way to more, the state directory its own.
     home.within(|| std::fs::copy(RPCBIND, &program)).unwrap().unwrap();
     home.expect("install", &["-d", "-o", &user, "/run/rpcbind"]).unwrap();
+    let _manager = home.within(|| UnixDatagram::bind("/run/notify")).unwrap().unwrap();
+    home.expect("chmod", &["777", "/run/notify"]).unwrap();
     let trace = directory.path().join("trace");
     let mut command = Command::new("/usr/bin/strace");
     command.args(["-f", "-o"]).arg(&trace).args([
@@ -63,7 +66,10 @@ fn the_units_filter_allows_every_system_call_of_a_whole_run() {
         "--clear-groups",
         "--bounding-set=-all",
     ]);
-    command.args(["--no-new-privs", "env", "FDSTORE=9"]).arg(&program).args(["-f", "--port", "0"]);
+    command
+        .args(["--no-new-privs", "env", "FDSTORE=9", "NOTIFY_SOCKET=/run/notify"])
+        .arg(&program)
+        .args(["-f", "--port", "0"]);
     let daemon = Process::spawn(&home, &mut command).unwrap();
     wait::until("ready", || Ok(daemon.stderr().contains("ready: ").then_some(()))).unwrap();
     assert!(!daemon.stderr().contains("not confined"), "{}", daemon.stderr());
@@ -79,7 +85,10 @@ fn the_units_filter_allows_every_system_call_of_a_whole_run() {
         .filter_map(|line| line.split_whitespace().nth(1)?.split_once('('))
         .map(|(name, _)| name)
         .collect();
-    assert!(made.contains("seccomp") && made.contains("landlock_restrict_self"), "{made:?}");
+    assert!(
+        made.contains("memfd_create") && made.contains("seccomp") && made.contains("landlock_restrict_self"),
+        "{made:?}"
+    );
     let allowed = allowed();
     let refused: Vec<_> = made.into_iter().filter(|name| !allowed.contains(*name)).collect();
     assert!(refused.is_empty(), "{refused:?}");

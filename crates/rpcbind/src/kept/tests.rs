@@ -1,5 +1,5 @@
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use super::*;
 
@@ -88,7 +88,12 @@ fn names_hold_nothing_that_separates_names() {
 
 #[test]
 fn without_an_offer_nothing_is_stored() {
-    let notifier = Arc::new(Notifier::default());
+    let nobody = Arc::new(Notifier::default());
+    assert!(Store::offered(Some("9"), &nobody).is_none(), "there is no manager");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let _manager = UnixDatagram::bind(&path).unwrap();
+    let notifier = Arc::new(Notifier::open(Some(path.as_os_str())).unwrap());
     for none in [None, Some("0"), Some(""), Some("many")] {
         assert!(Store::offered(none, &notifier).is_none(), "{none:?}");
     }
