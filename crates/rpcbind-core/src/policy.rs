@@ -19,8 +19,6 @@ pub const MAX_UNVERIFIED_REPLY: usize = 512;
 pub const MAX_DATAGRAM_REPLY: usize = 8_800;
 /// The shortest message from an unverified source that is looked at: a call without arguments, in bytes.
 const SHORTEST_CALL: usize = 40;
-/// Source ports that no client has: answering them would start a conversation between two servers.
-const SERVER_PORTS: [u16; 6] = [0, 7, 13, 17, 19, bind::PORT];
 
 /// Programs that only privileged users may register: nfs, mountd, nlockmgr, status, rquotad, nfs_acl, ypserv, ypbind,
 /// yppasswdd, ypupdated, ypxfrd.
@@ -127,7 +125,7 @@ pub(crate) fn admit(
     let source = datagram.from.ip();
     let to_us_alone = datagram.destination == datagram.local.ip() && !is_group(datagram.destination);
     let from_one_host = !source.is_unspecified() && !is_group(source);
-    if !from_one_host || SERVER_PORTS.contains(&datagram.from.port()) {
+    if !from_one_host || is_server_port(datagram.from.port()) {
         Err(Reason::Unanswerable)
     } else if to_us_alone {
         Ok(Admitted::Whole)
@@ -143,6 +141,11 @@ pub(crate) fn admit(
 fn is_on_link(datagram: &Datagram, host: &Host) -> bool {
     let here = host.addresses().iter().filter(|own| own.interface == datagram.interface);
     here.into_iter().any(|own| same_subnet(datagram.from.ip(), own))
+}
+
+/// Source ports that no client has: answering them would start a conversation between two servers.
+fn is_server_port(port: u16) -> bool {
+    matches!(port, 0 | 7 | 13 | 17 | 19 | bind::PORT)
 }
 
 /// Whether the limits on replies apply to this caller: to datagrams whose source is not verified.

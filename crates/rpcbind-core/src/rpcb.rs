@@ -116,7 +116,8 @@ fn address(
     let text = found.map(|entry| service.merged(entry, ask, wanted.address));
     service.count_lookup(ask.call.version, wanted.program, wanted.version, netid, text.is_some());
     let reason = if text.is_some() { Reason::Answered } else { Reason::NotRegistered };
-    service.answer(ask, why, reason, writer, |writer| writer.opaque(text.unwrap_or_default().as_bytes()))
+    let text = text.as_ref().map(AddressText::as_bytes).unwrap_or_default();
+    service.answer(ask, why, reason, writer, |writer| writer.opaque(text))
 }
 
 /// GETADDRLIST: exactly this version, on every transport of the family that the question arrived on.

@@ -28,28 +28,41 @@ impl AddressText {
 
     /// Adds bytes; what does not fit is cut off.
     pub fn push(&mut self, text: &[u8]) {
-        let start = usize::from(self.len);
-        for (slot, byte) in self.bytes.iter_mut().skip(start).zip(text) {
-            *slot = *byte;
+        let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
+        let fits = text.len().min(room.len());
+        if let (Some(place), Some(text)) = (room.get_mut(..fits), text.get(..fits)) {
+            place.copy_from_slice(text);
+        }
+        // The capacity is below 256.
+        self.len = self.len.saturating_add(u8::try_from(fits).unwrap_or(u8::MAX));
+    }
+
+    /// Adds one byte, if it fits.
+    #[inline]
+    fn push_byte(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
+            *place = byte;
             self.len = self.len.saturating_add(1);
         }
     }
 
     /// Adds a decimal number.
+    #[inline]
     pub fn push_decimal(&mut self, number: u8) {
-        let digits = [
-            b'0'.saturating_add(number / 100),
-            b'0'.saturating_add(number / 10 % 10),
-            b'0'.saturating_add(number % 10),
-        ];
-        let skip = usize::from(number < 10).saturating_add(usize::from(number < 100));
-        self.push(digits.get(skip..).unwrap_or_default());
+        let digit = |value: u8| b'0'.saturating_add(value % 10);
+        if number >= 100 {
+            self.push_byte(digit(number / 100));
+        }
+        if number >= 10 {
+            self.push_byte(digit(number / 10));
+        }
+        self.push_byte(digit(number));
     }
 
     /// Adds the `.p1.p2` of a port (RFC 5665 section 5.2.3.3).
     pub fn push_port(&mut self, port: u16) {
         for byte in port.to_be_bytes() {
-            self.push(b".");
+            self.push_byte(b'.');
             self.push_decimal(byte);
         }
     }
@@ -58,7 +71,7 @@ impl AddressText {
     pub fn push_ipv4(&mut self, address: Ipv4Addr) {
         for (index, octet) in address.octets().into_iter().enumerate() {
             if index > 0 {
-                self.push(b".");
+                self.push_byte(b'.');
             }
             self.push_decimal(octet);
         }
@@ -85,7 +98,7 @@ impl AddressText {
             self.push_hex(*group);
             index = index.saturating_add(1);
             if index < groups.len() {
-                self.push(b":");
+                self.push_byte(b':');
             }
         }
     }
@@ -97,7 +110,7 @@ impl AddressText {
             begun = begun || nibble != 0 || shift == 0;
             if begun {
                 let digit = b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'0');
-                self.push(&[digit]);
+                self.push_byte(digit);
             }
         }
     }
