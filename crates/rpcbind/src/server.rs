@@ -23,6 +23,7 @@ use crate::kept::Store;
 use crate::net::dispatch::{Dispatch, Journal, NoJournal, NoObserver, Observer};
 pub use crate::net::event_loop::LoopError;
 use crate::net::event_loop::{EventLoop, Timed, Watched};
+use crate::net::forward::Outlets;
 pub use crate::net::holder::Holder;
 use crate::net::listen::{self, Socket};
 pub use crate::net::listen::{Endpoint, OpenError};
@@ -89,8 +90,15 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) journal: Box<dyn Journal + Send>,
     pub(crate) observer: Box<dyn Observer + Send>,
-    /// Whether to be in the port mappers' IPv6 multicast group: nothing but remote calls is answered there.
-    pub(crate) multicast: bool,
+    /// What remote calls are made with; `None`: none is made.
+    pub(crate) remote: Option<Remote>,
+}
+
+/// What remote calls are made with.
+pub(crate) struct Remote {
+    pub(crate) outlets: Outlets,
+    pub(crate) calls: usize,
+    pub(crate) calls_per_source: usize,
 }
 
 impl Builder {
@@ -169,15 +177,16 @@ impl Builder {
         let limits = self.limits.unwrap_or_else(|| Limits::of(process::descriptor_limit()));
         let Self { policy, netids, caps, .. } = self;
         let (journal, observer) = (Box::new(NoJournal), Box::new(NoObserver));
-        let multicast = false;
-        Ok(Server::new(Parts { sockets, policy, netids, caps, limits, journal, observer, multicast })?)
+        let remote = None;
+        Ok(Server::new(Parts { sockets, policy, netids, caps, limits, journal, observer, remote })?)
     }
 }
 
 impl Server {
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { sockets, policy, netids, caps, limits, journal, observer, multicast } = parts;
+        let Parts { sockets, policy, netids, caps, limits, journal, observer, remote } = parts;
         let known_home = host::home(&sockets);
+        let remote = remote.filter(|remote| host::may_call_from(&remote.outlets, known_home));
         let home = known_home.unwrap_or(host::UNKNOWN_HOME);
         let settings = Settings {
             home,
@@ -187,16 +196,16 @@ impl Server {
             caps,
             policy,
             seed: host::seed(),
-            forwarding: None,
+            forwarding: remote.as_ref().map(host::forwarding),
         };
         let streams = Streams::new(limits, home);
         let mut service = Service::new(settings);
-        let interfaces = host::follow_interfaces(&mut service, &sockets, multicast);
+        let interfaces = host::follow_interfaces(&mut service, &sockets, remote.is_some());
         let listing = host::listing(known_home);
         let health = service.health_mut();
         health.version = env!("CARGO_PKG_VERSION").into();
         health.judges = listing.is_some();
-        let facts = host::facts(known_home, &sockets);
+        let facts = host::facts(known_home, &sockets, remote.as_ref());
         let mut event_loop = EventLoop::new(Dispatch::new(service, facts, journal, observer), streams)?;
         if let Some(interfaces) = interfaces {
             event_loop.watch(interfaces)?;
@@ -209,6 +218,9 @@ impl Server {
         }
         for socket in sockets {
             event_loop.serve(socket)?;
+        }
+        if let Some(remote) = remote {
+            event_loop.call_from(remote.outlets)?;
         }
         Ok(Self { event_loop, home })
     }

@@ -17,22 +17,24 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use log::{error, info, warn};
+use rpcbind_core::settings::Credentials;
 
 use crate::args::Args;
-use crate::config::{self, Faults, Settings};
+use crate::config::{self, Faults, RemoteCaps, Settings};
 use crate::confine::{self, Missing};
 use crate::hosts::Unreadable;
 use crate::kept::Kept;
 use crate::lock::{self, Lock, LockError};
 use crate::logging::{self, Destination, ProgramNames, START};
 use crate::net::dispatch::NoJournal;
+use crate::net::forward::Outlets;
 use crate::net::inherit::InheritError;
 use crate::net::listen::Socket;
 use crate::net::signals::Signals;
 use crate::notify::Notifier;
 use crate::privilege::{self, PrivilegeError, User, UserError};
 use crate::process::{self, Detached, PassedError, Starting};
-use crate::server::{Endpoint, Limits, LoopError, Parts, Server};
+use crate::server::{Endpoint, Limits, LoopError, Parts, Remote, Server};
 use crate::state::beginning::Adopted;
 use crate::state::durable::status_line;
 use crate::state::prepare::{self, PrepareError, Prepared};
@@ -176,6 +178,7 @@ fn serve(
         warn!(target: START, "{file} is not under {readable}: after the start it cannot be read again");
     }
     let files = watch::Files::new(&rules);
+    let remote = remote(&settings, &sockets)?;
     let parts = Parts {
         sockets,
         policy: rules.policy(),
@@ -184,7 +187,7 @@ fn serve(
         limits: limits(&settings, limit),
         journal: Box::new(NoJournal),
         observer: rules.observer(),
-        multicast: settings.remote_calls,
+        remote,
     };
     let mut server = Server::new(parts).map_err(system("set up the event loop"))?;
     let endpoints: Vec<String> = server.endpoints().map(Endpoint::to_string).collect();
@@ -247,11 +250,29 @@ fn begin_to_log(settings: &Settings) {
 fn doubts(settings: &Settings) -> impl Iterator<Item = String> + use<> {
     let insecure =
         "insecure (-i): anybody who reaches a TCP port of ours can register and unregister programs";
-    let remote = "remote calls (-r) have no effect: this version forwards none";
-    [(settings.reloadable.insecure, insecure), (settings.remote_calls, remote)]
+    let claims =
+        "remote-call-credentials: anybody who is heard can be root to the services that are called for it";
+    let claimed = settings.reloadable.remote_calls.credentials == Credentials::Claimed;
+    [(settings.reloadable.insecure, insecure), (settings.remote_calls && claimed, claims)]
         .into_iter()
         .filter(|(is_set, _)| *is_set)
         .map(|(_, warning)| warning.to_owned())
+}
+
+/// The sockets that remote calls leave from, where they are made.
+fn remote(settings: &Settings, sockets: &[Socket]) -> Result<Option<Remote>, StartError> {
+    if !settings.remote_calls {
+        return Ok(None);
+    }
+    let port = |socket: &Socket| match &socket.endpoint {
+        Endpoint::Udp(address) | Endpoint::Tcp(address) => Some(address.port()),
+        Endpoint::Path(_) | Endpoint::Abstract(_) => None,
+    };
+    let taken: Vec<u16> = sockets.iter().filter_map(port).collect();
+    let outlets = Outlets::open(&taken)
+        .map_err(|error| StartError::System("open a socket for remote calls (-r)", error))?;
+    let RemoteCaps { calls, calls_per_source } = settings.remote_caps;
+    Ok(Some(Remote { outlets, calls, calls_per_source }))
 }
 
 /// The lock of whoever serves port 111 of this host.

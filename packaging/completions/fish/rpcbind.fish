@@ -10,7 +10,7 @@ complete -c rpcbind -s d -l debug -d 'Print debugging output to standard error; 
 complete -c rpcbind -s f -l foreground -d 'Stay in the foreground'
 complete -c rpcbind -s i -l insecure -d 'Let callers on any host register and unregister programs over TCP'
 complete -c rpcbind -s l -l log-connections -d 'Log each call over UDP and TCP'
-complete -c rpcbind -s r -l remote-calls -d 'Accepted for command lines of Debian\'s daemon; this version forwards no remote calls'
+complete -c rpcbind -s r -l remote-calls -d 'Call services of this host for others (CALLIT, BCAST, INDIRECT)'
 complete -c rpcbind -s s -l daemon-user -d 'Run as user daemon'
 complete -c rpcbind -s w -l warm-start -d 'Accepted for command lines of Debian\'s daemon; this one always starts with what the last one left'
 complete -c rpcbind -l adopt -d 'Take over from the rpcbind that runs: read its registrations, wait for its end, and start'

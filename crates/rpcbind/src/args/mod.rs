@@ -57,7 +57,10 @@ pub struct Args {
     #[arg(short = 'l', long = "log-connections")]
     pub log_connections: bool,
 
-    /// Accepted for command lines of Debian's daemon; this version forwards no remote calls
+    /// Call services of this host for others (CALLIT, BCAST, INDIRECT)
+    ///
+    /// Some procedures only, over UDP, as nobody: see `remote-call-allow` in rpcbind.toml(5). Answers leave as other
+    /// replies do, and never longer than the request to who cannot be verified.
     #[arg(short = 'r', long = "remote-calls")]
     pub remote_calls: bool,
 

@@ -49,7 +49,7 @@ impl Checker<'_, '_> {
     }
 
     /// One of a choice's words, by its place among them; `None` with a fault, or when it was not written.
-    fn choice(&mut self, entry: &Entry, written: &Option<Located<String>>) -> Option<usize> {
+    pub(super) fn choice(&mut self, entry: &Entry, written: &Option<Located<String>>) -> Option<usize> {
         let (Kind::Choice { of, .. } | Kind::RequiredChoice { of }) = entry.kind else {
             return None;
         };
@@ -169,6 +169,7 @@ impl Checker<'_, '_> {
             udp_full: written.udp_full.iter().filter_map(|full| self.udp_full(full)).collect(),
             replies: self.replies(&written.limits),
             liveness: self.liveness(written),
+            remote_calls: self.remote_rules(written),
         }
     }
 
@@ -240,7 +241,10 @@ impl Checker<'_, '_> {
     }
 
     /// A list that was written, which must not be empty then.
-    fn filled<'w, T>(&mut self, written: &'w Option<Located<Vec<T>>>) -> Option<&'w Located<Vec<T>>> {
+    pub(super) fn filled<'w, T>(
+        &mut self,
+        written: &'w Option<Located<Vec<T>>>,
+    ) -> Option<&'w Located<Vec<T>>> {
         let list = written.as_ref()?;
         if self.source.is_empty(list) {
             self.source.fault(list, Problem::Empty);
@@ -261,7 +265,7 @@ impl Checker<'_, '_> {
     }
 
     /// A program by number or name, or a range of numbers.
-    fn program_range(&mut self, written: &Located<Word>) -> Option<RangeInclusive<u32>> {
+    pub(super) fn program_range(&mut self, written: &Located<Word>) -> Option<RangeInclusive<u32>> {
         if let Word::Text(text) = &written.value
             && let Some((first, last)) = text.split_once('-')
             && let (Some(first), Some(last)) = (text_number(first.trim()), text_number(last.trim()))

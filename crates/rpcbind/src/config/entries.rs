@@ -131,6 +131,44 @@ entries! {
         about: "Remove a registration whose service has had no socket for so many seconds. Without it, such a \
                 registration stays until it is replaced or removed.",
     };
+    REMOTE_CALLS = Entry {
+        key: "remote-calls",
+        kind: Kind::Switch { default: false },
+        applies: AtRestart,
+        flag: Some("-r"),
+        about: "Call services of this host over UDP for others (CALLIT, BCAST, INDIRECT), as clients want that look \
+                for a server by broadcast. The services see the calls come from this host.",
+    };
+    REMOTE_CALL_ALLOW = Entry {
+        key: "remote-call-allow",
+        kind: Kind::List {
+            of: "programs, each alone or with /procedure",
+            most: 256,
+            example: "[\"*/0\", \"100004/1\", \"100004/2\", \"100026/1\", \"0x20000000-0xffffffff\"]",
+        },
+        applies: AtReload,
+        flag: None,
+        about: "What is called for others: programs by number, range, name in /etc/rpc, or * for all, and procedures \
+                by number. Without it, what the example says: NULL of all, DOMAIN and DOMAIN_NONACK of ypserv, WHOAMI \
+                of bootparam, and programs that are not well known. Never called, whatever is listed: the port mapper \
+                itself, and but for NULL nfs, nfs_acl, rquotad, yppasswdd, ypupdated, ypxfrd, keyserv, MNT and UMNT of \
+                mountd, SETDOM of ypbind, MATCH, FIRST, NEXT and ALL of ypserv.",
+    };
+    REMOTE_CALL_CREDENTIALS = Entry {
+        key: "remote-call-credentials",
+        kind: Kind::Choice { default: "none", of: &["none", "caller"] },
+        applies: AtReload,
+        flag: None,
+        about: "Who the services are told that calls: nobody, or whoever the caller says it is. Anybody can say root, \
+                and the services see it come from this host.",
+    };
+    REMOTE_CALL_SECONDS = Entry {
+        key: "remote-call-seconds",
+        kind: Kind::Number { default: 10, min: 1, max: 60 },
+        applies: AtReload,
+        flag: None,
+        about: "How long a service that is called for others may take to answer.",
+    };
     ROWS = Entry {
         key: "limits.rows",
         kind: Kind::Number { default: 16_384, min: 2_048, max: 16_384 },
@@ -195,6 +233,22 @@ entries! {
         applies: AtReload,
         flag: None,
         about: "Errors and refusals that such a prefix may have at once after a rest.",
+    };
+    REMOTE_CALLS_MAX = Entry {
+        key: "limits.remote-calls",
+        kind: Kind::Number { default: 1_024, min: 16, max: 16_384 },
+        applies: AtRestart,
+        flag: None,
+        about: "Remote calls under way at a time. At the limit the oldest of whoever has most of them ends as if it \
+                had not been answered.",
+    };
+    REMOTE_CALLS_PER_SOURCE = Entry {
+        key: "limits.remote-calls-per-source",
+        kind: Kind::Number { default: 64, min: 1, max: 16_384 },
+        applies: AtRestart,
+        flag: None,
+        about: "Remote calls under way for the callers of one IPv4 /24 or IPv6 /56 together, and for one user on the \
+                unix sockets.",
     };
     NETID = Entry {
         key: "netid",

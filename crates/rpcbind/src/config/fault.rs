@@ -70,6 +70,8 @@ pub enum Problem {
     LinkLocal,
     /// Not a program's number, a range of them, or a name in `/etc/rpc`.
     Program,
+    /// Not the number of a procedure.
+    Procedure,
     /// Not a user's number, or a name in `/etc/passwd`.
     User,
     /// The superuser, who needs no grant.
@@ -125,6 +127,7 @@ impl fmt::Display for Problem {
             Self::Host(why) => write!(f, "is no address, and as a host's name cannot be looked up: {why}"),
             Self::NotUnicast => f.write_str("no socket can have this address"),
             Self::LinkLocal => f.write_str("is link-local, which needs an interface: listen at :: instead"),
+            Self::Procedure => f.write_str("names a procedure that is not a number"),
             Self::Program => {
                 f.write_str("is not a program's number, two of them with -, or a name in /etc/rpc")
             }

@@ -7,6 +7,7 @@ mod entry;
 mod fault;
 mod manual;
 mod merge;
+mod remote;
 mod settings;
 mod tree;
 mod written;
@@ -17,7 +18,7 @@ mod tests;
 pub use entries::{Applies, ENTRIES, Entry, Kind};
 pub use fault::{Fault, Faults, Problem};
 pub use manual::{ManualEntry, manual_entries, sample};
-pub use settings::{ConnectionCaps, Listen, Reloadable, Settings, UdpFull, UnixSocket};
+pub use settings::{ConnectionCaps, Listen, Reloadable, RemoteCaps, Settings, UdpFull, UnixSocket};
 
 use crate::args::Args;
 use crate::logging::ProgramNames;

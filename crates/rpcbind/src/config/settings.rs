@@ -3,7 +3,7 @@
 use oncrpc::bind::Netids;
 use rpcbind_core::access::{AccessList, Prefix};
 use rpcbind_core::limiter::Limits;
-use rpcbind_core::settings::{Caps, Grant, LivenessRules};
+use rpcbind_core::settings::{Caps, Grant, LivenessRules, RemoteRules};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -18,8 +18,10 @@ pub struct Settings {
     pub debug: u8,
     /// Abort with a core dump on an internal error (`-a` with `-d`).
     pub abort: bool,
-    /// Remote calls were asked for (`-r`).
+    /// Make remote calls (`-r`).
     pub remote_calls: bool,
+    /// Caps on remote calls.
+    pub remote_caps: RemoteCaps,
     /// The addresses at which UDP and TCP are served. Never empty, none twice.
     pub listen: Vec<Listen>,
     /// Whether addresses were named by `-h` or `listen`: inherited sockets are used regardless, with a warning.
@@ -71,6 +73,8 @@ pub struct Reloadable {
     pub replies: Limits,
     /// What is done about services that are not there any more.
     pub liveness: LivenessRules,
+    /// Which remote calls are made, and how.
+    pub remote_calls: RemoteRules,
 }
 
 /// An address to be served at, over UDP and TCP.
@@ -103,6 +107,15 @@ pub struct ConnectionCaps {
     pub unix_per_uid: usize,
 }
 
+/// Caps on remote calls under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteCaps {
+    /// In all.
+    pub calls: usize,
+    /// For one prefix of callers, or one user.
+    pub calls_per_source: usize,
+}
+
 /// Callers that get whole replies over UDP when their datagrams arrive on an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpFull {
@@ -126,6 +139,12 @@ impl Settings {
             (&key::ALLOW_PARTIAL, self.allow_partial != newer.allow_partial),
             (&key::USER, self.user != newer.user),
             (&key::STATE_DIRECTORY, self.state_directory != newer.state_directory),
+            (&key::REMOTE_CALLS, self.remote_calls != newer.remote_calls),
+            (&key::REMOTE_CALLS_MAX, self.remote_caps.calls != newer.remote_caps.calls),
+            (
+                &key::REMOTE_CALLS_PER_SOURCE,
+                self.remote_caps.calls_per_source != newer.remote_caps.calls_per_source,
+            ),
             (&key::NETID, self.netids != newer.netids),
             (&key::ROWS, self.caps.rows != newer.caps.rows),
             (&key::ROWS_PER_USER, self.caps.rows_per_uid != newer.caps.rows_per_uid),

@@ -29,6 +29,10 @@ pub(super) struct Written {
     pub(super) dump_from: Texts,
     pub(super) judge_every_seconds: Number,
     pub(super) expire_dead_seconds: Number,
+    pub(super) remote_calls: Switch,
+    pub(super) remote_call_allow: Words,
+    pub(super) remote_call_credentials: Text,
+    pub(super) remote_call_seconds: Number,
     pub(super) access: Vec<Access>,
     pub(super) grants: Vec<Grant>,
     pub(super) udp_full: Vec<UdpFull>,
@@ -46,6 +50,8 @@ pub(super) struct Limits {
     pub(super) replies_burst: Number,
     pub(super) errors_per_second: Number,
     pub(super) errors_burst: Number,
+    pub(super) remote_calls: Number,
+    pub(super) remote_calls_per_source: Number,
 }
 
 /// One `[[netid]]`.
@@ -107,6 +113,10 @@ pub(super) fn read(source: &mut Source<'_>) -> Written {
         dump_from: root.texts(source, &key::DUMP_FROM),
         judge_every_seconds: root.number(source, &key::JUDGE_EVERY),
         expire_dead_seconds: root.number(source, &key::EXPIRE_DEAD),
+        remote_calls: root.switch(source, &key::REMOTE_CALLS),
+        remote_call_allow: root.words(source, &key::REMOTE_CALL_ALLOW),
+        remote_call_credentials: root.text(source, &key::REMOTE_CALL_CREDENTIALS),
+        remote_call_seconds: root.number(source, &key::REMOTE_CALL_SECONDS),
         access: each(&mut root, source, &key::ACCESS, access),
         grants: each(&mut root, source, &key::GRANT, grant),
         udp_full: each(&mut root, source, &key::UDP_FULL, udp_full),
@@ -142,6 +152,8 @@ fn limits<'i>(root: &mut Section<'_, 'i>, source: &mut Source<'i>) -> Limits {
         replies_burst: section.number(source, &key::REPLIES_BURST),
         errors_per_second: section.number(source, &key::ERRORS_PER_SECOND),
         errors_burst: section.number(source, &key::ERRORS_BURST),
+        remote_calls: section.number(source, &key::REMOTE_CALLS_MAX),
+        remote_calls_per_source: section.number(source, &key::REMOTE_CALLS_PER_SOURCE),
     };
     section.finish(source);
     limits

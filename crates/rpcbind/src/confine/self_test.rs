@@ -57,7 +57,7 @@ impl End {
         const NOT_PERMITTED: [i32; 3] = [libc::EACCES, libc::EPERM, libc::EROFS];
         match status {
             WaitStatus::Signaled(_, Signal::SIGSYS, _) => Self::Killed,
-            WaitStatus::Exited(_, status) if status == DONE.into() => Self::Done,
+            WaitStatus::Exited(_, status) if status == i32::from(DONE) => Self::Done,
             WaitStatus::Exited(_, status) if NOT_PERMITTED.contains(&status) => Self::Refused(status),
             WaitStatus::Exited(_, status) if status != i32::from(NOT_CONFINED) => Self::Failed(status),
             _ => Self::Unclear,

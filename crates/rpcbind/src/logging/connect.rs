@@ -12,6 +12,8 @@ pub enum Declined {
     NotLocal,
     /// The access lists refuse the caller.
     Unauthorized,
+    /// A remote call that is made for nobody.
+    RemoteCall,
 }
 
 /// One call over UDP or TCP. (The C daemon writes no line for the unix sockets.)
@@ -19,9 +21,10 @@ pub enum Declined {
 pub struct ConnectLine<'a> {
     /// The caller's address. A v4-mapped one is written as IPv4.
     pub from: IpAddr,
-    /// The procedure of program 100000 that was called.
+    /// The procedure of program 100000 that was called; of a remote call that is refused, the one that it is about,
+    /// by the same names.
     pub procedure: Procedure,
-    /// The program that the arguments name. Written for SET, UNSET, GETPORT and GETADDR.
+    /// The program that the arguments name. Written for SET, UNSET, GETPORT, GETADDR and refused remote calls.
     pub program: Option<Program>,
     /// Why the call was refused, if it was.
     pub declined: Option<Declined>,
@@ -54,7 +57,8 @@ impl fmt::Display for ConnectLine<'_> {
             Some(name) => f.write_str(name)?,
             None => write!(f, "{}", self.procedure)?,
         }
-        let program = self.program.filter(|program| matches!(self.procedure.0, 1..=3) && program.0 != 0);
+        let names_one = matches!(self.procedure.0, 1..=3) || self.declined == Some(Declined::RemoteCall);
+        let program = self.program.filter(|program| names_one && program.0 != 0);
         match program.map(|program| (program, self.names.name(program))) {
             None => f.write_str("()")?,
             Some((_, Some(name))) => write!(f, "({})", Escaped(name.as_bytes()))?,
@@ -64,6 +68,7 @@ impl fmt::Display for ConnectLine<'_> {
             None => Ok(()),
             Some(Declined::NotLocal) => f.write_str(" declined (non-loopback sender)"),
             Some(Declined::Unauthorized) => f.write_str(": request from unauthorized host"),
+            Some(Declined::RemoteCall) => f.write_str(": indirect call not allowed"),
         }
     }
 }
@@ -97,6 +102,15 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(line, expected);
         }
+    }
+
+    #[test]
+    fn a_remote_call_that_is_refused_is_named_by_what_it_is_about() {
+        let refused = |procedure, program| line("192.0.2.1", procedure, program, Some(Declined::RemoteCall));
+        let expected = "connect from 192.0.2.1 to dump(portmapper): indirect call not allowed";
+        assert_eq!(refused(4, Some(100_000)), expected);
+        let expected = "connect from 192.0.2.1 to 13(100003): indirect call not allowed";
+        assert_eq!(refused(13, Some(100_003)), expected);
     }
 
     #[test]

@@ -244,6 +244,14 @@ impl Connection {
         self.held_back = false;
     }
 
+    /// Puts a reply behind what waits already. The next turn writes it.
+    pub(super) fn add_late(&mut self, reply: &[u8]) {
+        let Some(mark) = mark(reply.len()) else { return };
+        let output = &mut self.busy().output;
+        output.add_behind(&mark);
+        output.add_behind(reply);
+    }
+
     /// Handles what was received earlier.
     fn go_on(
         &mut self,

@@ -1,15 +1,19 @@
 //! Between the sockets and the service: hands a message in, answers the questions that come back, passes changes to
 //! the journal, and says what has to leave and when. It decides nothing itself.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rpcbind_core::caller::{Caller, Now};
 use rpcbind_core::facts::{Facts, Question};
-use rpcbind_core::outcome::{Change, Outcome, Why};
+use rpcbind_core::outcome::{Change, Forward, LateReply, Outcome, RemoteEnd, RemoteId, Why};
 use rpcbind_core::{Budget, Service};
 
+use super::forward::Outlets;
+use super::poller::Token;
 use super::registrars::Registrars;
 
 /// Where the facts come from that only the kernel knows. It must answer within milliseconds.
@@ -39,6 +43,28 @@ pub(crate) trait Journal {
 pub(crate) trait Observer {
     /// A message from `caller` ended; `facts` is what the kernel was asked about it.
     fn handled(&mut self, caller: &Caller, facts: &Facts, why: &Why);
+    /// A remote call ended that a message from `caller` had begun.
+    fn ended(&mut self, _caller: &Caller, _why: &Why) {}
+}
+
+/// The way that a message came, and by which it is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// The datagram socket that the loop has this number for.
+    Datagram(usize),
+    /// The connection with this token, while it is there.
+    Stream(Token),
+}
+
+/// A remote call that has ended, with what leaves for it.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The way that it was asked for.
+    pub(crate) route: Option<Route>,
+    /// Who did.
+    pub(crate) caller: Caller,
+    /// What leaves, if anything does.
+    pub(crate) reply: Option<LateReply>,
 }
 
 /// What has to leave for one message.
@@ -79,6 +105,11 @@ pub(crate) struct Dispatch {
     unsynced: bool,
     /// The last message has added a row.
     has_added: bool,
+    outlets: Option<Outlets>,
+    /// The way of the message that is being handled.
+    route: Route,
+    /// The ways of the remote calls under way.
+    routes: BTreeMap<RemoteId, Route>,
     /// Time that does not pass by itself.
     #[cfg(test)]
     stopped_at: Option<Duration>,
@@ -134,6 +165,9 @@ impl Dispatch {
             now,
             unsynced: false,
             has_added: false,
+            outlets: None,
+            route: Route::Datagram(usize::MAX),
+            routes: BTreeMap::new(),
             #[cfg(test)]
             stopped_at: None,
         };
@@ -215,11 +249,57 @@ impl Dispatch {
                     self.unsynced = true;
                     Answer::Held { len }
                 }
-                // There are no settings under which anything is forwarded.
-                Outcome::Silent | Outcome::Need(_) | Outcome::Forward(_) => Answer::Silent,
+                Outcome::Forward(call) => self.forward(&call, reply),
+                Outcome::Silent | Outcome::Need(_) => Answer::Silent,
             };
         }
         Answer::Silent
+    }
+
+    /// Has remote calls leave from these sockets.
+    pub(crate) fn call_from(&mut self, outlets: Outlets) {
+        self.outlets = Some(outlets);
+    }
+
+    /// Notes the way that the next messages come.
+    pub(crate) fn comes_by(&mut self, route: Route) {
+        self.route = route;
+    }
+
+    /// Sends a remote call. One that cannot be sent ends at once.
+    fn forward(&mut self, call: &Forward, reply: &mut [u8]) -> Answer {
+        if self.outlets.as_ref().is_some_and(|outlets| outlets.send(call)) {
+            self.routes.insert(call.call, self.route);
+            return Answer::Silent;
+        }
+        let end = self.service.undeliverable(self.now, call.call, reply);
+        match end.and_then(|end| self.end(end).reply) {
+            Some(LateReply { len, .. }) => Answer::Reply { len },
+            None => Answer::Silent,
+        }
+    }
+
+    /// Handles a datagram on a socket that remote calls leave from; `None` when it ends no call.
+    pub(crate) fn answered(&mut self, from: SocketAddr, datagram: &[u8], reply: &mut [u8]) -> Option<Ended> {
+        let end = self.service.answered(self.now, from, datagram, reply)?;
+        Some(self.end(end))
+    }
+
+    /// Ends a remote call whose time is over.
+    pub(crate) fn expired(&mut self, reply: &mut [u8]) -> Option<Ended> {
+        let end = self.service.expire(self.now, reply)?;
+        Some(self.end(end))
+    }
+
+    /// When [`Dispatch::expired`] has to be called.
+    pub(crate) fn calls_deadline(&self) -> Option<Duration> {
+        self.service.next_deadline()
+    }
+
+    fn end(&mut self, end: RemoteEnd) -> Ended {
+        let RemoteEnd { call, caller, why, reply } = end;
+        self.observer.ended(&caller, &why);
+        Ended { route: self.routes.remove(&call), caller, reply }
     }
 
     /// The time of the last look at the clock.

@@ -7,19 +7,18 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rpcbind_core::caller::Caller;
-
-use super::dispatch::{Answer, Dispatch};
-use super::errors::Fault;
+use super::dispatch::Dispatch;
+use super::forward::Outlet;
 use super::listen::{Endpoint, Socket};
-use super::os::{BATCH, Batch};
+use super::os::Batch;
 use super::places::NOT_A_CONNECTION;
 use super::poller::{Interest, Poller, Ready, Token};
 use super::streams::{AcceptError, Accepted, Pace, Streams};
 use crate::kept::Store;
 
-/// Batches of datagrams received from one socket in one turn.
-const BATCHES_MAX: usize = 4;
+mod datagrams;
+mod remote;
+
 /// How long a socket is left alone when the host is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -85,6 +84,7 @@ struct Source {
 enum Kind {
     Datagrams { socket: Socket, bound: SocketAddr },
     Listener { socket: Socket, pace: Pace },
+    Answers(Outlet),
     Watched(Box<dyn Watched + Send>),
 }
 
@@ -115,6 +115,7 @@ pub(crate) struct EventLoop {
     dispatch: Dispatch,
     counts: DatagramCounts,
     turns: u64,
+    remote: remote::Buffers,
     stopping: bool,
 }
 
@@ -134,6 +135,7 @@ impl EventLoop {
             dispatch,
             counts: DatagramCounts::default(),
             turns: 0,
+            remote: remote::Buffers::new(),
             stopping: false,
         })
     }
@@ -175,7 +177,7 @@ impl EventLoop {
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
         self.sources.iter().filter_map(|source| match &source.kind {
             Kind::Datagrams { socket, .. } | Kind::Listener { socket, .. } => Some(socket),
-            Kind::Watched(_) => None,
+            Kind::Answers(_) | Kind::Watched(_) => None,
         })
     }
 
@@ -231,6 +233,7 @@ impl EventLoop {
         }
         self.resume().map_err(LoopError::Poller)?;
         self.streams.expire(&self.poller, &mut self.dispatch);
+        self.expire_calls();
         for timer in &mut self.timers {
             if timer.due_in(&self.dispatch).is_some_and(|left| left.is_zero()) {
                 timer.on_time(&mut self.dispatch);
@@ -247,7 +250,9 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let paused = self.sources.iter().filter_map(|source| source.paused_until);
-        let deadlines = [self.streams.next_deadline(), self.dispatch.journal_deadline()];
+        let dispatch = &self.dispatch;
+        let deadlines =
+            [self.streams.next_deadline(), dispatch.journal_deadline(), dispatch.calls_deadline()];
         let deadline = paused.chain(deadlines.into_iter().flatten()).min();
         let left = deadline.map(|deadline| deadline.saturating_sub(self.dispatch.now()));
         self.timers.iter().filter_map(|timer| timer.due_in(&self.dispatch)).chain(left).min()
@@ -264,6 +269,7 @@ impl EventLoop {
         };
         let crowded = match &mut source.kind {
             Kind::Datagrams { .. } => self.datagrams(index)?,
+            Kind::Answers(_) => self.answers(index),
             Kind::Listener { socket, pace } => {
                 let pace = (pace, self.turns);
                 self.streams.accept(socket, pace, &self.poller, &mut self.dispatch)? == Accepted::Crowded
@@ -277,43 +283,6 @@ impl EventLoop {
         if crowded { self.pause(index).map_err(LoopError::Poller) } else { Ok(()) }
     }
 
-    /// Answers the datagrams at a socket, a few batches at most; whether the host is out of memory.
-    fn datagrams(&mut self, index: usize) -> Result<bool, LoopError> {
-        let Some(Source { kind: Kind::Datagrams { socket, bound }, .. }) = self.sources.get(index) else {
-            return Ok(false);
-        };
-        for _ in 0..BATCHES_MAX {
-            if self.batch_held_for.is_some() {
-                // The replies in the batch have to wait for the end of the turn, and everybody else for the batch.
-                return Ok(false);
-            }
-            let received = match self.batch.receive(socket.as_fd(), *bound) {
-                Ok(received) => received,
-                Err(error) => match Fault::of_io(&error) {
-                    Fault::NotNow => return Ok(false),
-                    Fault::Interrupted => continue,
-                    Fault::Theirs => {
-                        self.counts.errors = self.counts.errors.saturating_add(1);
-                        continue;
-                    }
-                    Fault::Crowded => return Ok(true),
-                    Fault::Ours => {
-                        return Err(LoopError::Receive { endpoint: socket.endpoint.clone(), source: error });
-                    }
-                },
-            };
-            if answer(&mut self.batch, received, &mut self.dispatch, &mut self.counts) {
-                self.batch_held_for = Some(index);
-            } else {
-                send(&mut self.batch, socket, &mut self.counts);
-            }
-            if received < BATCH {
-                break;
-            }
-        }
-        Ok(false)
-    }
-
     /// Ends the turn for whatever waited for it: what was changed is made durable, then the replies leave.
     fn let_go(&mut self) {
         if !self.dispatch.holds_replies() {
@@ -322,7 +291,7 @@ impl EventLoop {
         self.dispatch.sync();
         let held_for = self.batch_held_for.take().and_then(|index| self.sources.get(index));
         if let Some(Source { kind: Kind::Datagrams { socket, .. }, .. }) = held_for {
-            send(&mut self.batch, socket, &mut self.counts);
+            datagrams::send(&mut self.batch, socket, &mut self.counts);
         }
         self.streams.release(&self.poller, &mut self.dispatch);
     }
@@ -351,6 +320,7 @@ impl Source {
     fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.kind {
             Kind::Datagrams { socket, .. } | Kind::Listener { socket, .. } => socket.as_fd(),
+            Kind::Answers(outlet) => outlet.as_fd(),
             Kind::Watched(watched) => watched.descriptor(),
         }
     }
@@ -358,39 +328,6 @@ impl Source {
 
 fn token(index: usize) -> Token {
     Token(u64::try_from(index).unwrap_or(0) | NOT_A_CONNECTION)
-}
-
-/// Has every datagram of a batch answered; whether the replies have to wait.
-fn answer(batch: &mut Batch, received: usize, dispatch: &mut Dispatch, counts: &mut DatagramCounts) -> bool {
-    let mut held = false;
-    for index in 0..received {
-        counts.received = counts.received.saturating_add(1);
-        let Some(mut slot) = batch.slot(index) else {
-            counts.dropped = counts.dropped.saturating_add(1);
-            continue;
-        };
-        let caller = Caller::Datagram(slot.caller());
-        let budget = dispatch.budget(&caller, slot.message_len());
-        let (message, reply) = slot.buffers(&budget);
-        match dispatch.handle(&caller, message, reply) {
-            Answer::Reply { len } => {
-                slot.reply(len, budget);
-            }
-            Answer::Held { len } => {
-                slot.reply(len, budget);
-                held = true;
-            }
-            // Shared lists are for streams only.
-            Answer::Silent | Answer::Table { .. } => {}
-        }
-    }
-    held
-}
-
-fn send(batch: &mut Batch, socket: &Socket, counts: &mut DatagramCounts) {
-    let sent = batch.send(socket.as_fd());
-    counts.sent = counts.sent.saturating_add(u64::try_from(sent.sent).unwrap_or(0));
-    counts.refused = counts.refused.saturating_add(u64::try_from(sent.refused).unwrap_or(0));
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ use rpcbind_core::caller::Namespace;
 use rpcbind_core::interfaces::{Interface, Interfaces};
 use rpcbind_core::outcome::Change;
 use rpcbind_core::registry::{Owner, Row};
+use rpcbind_core::settings::Forwarding;
 use rpcbind_core::{Service, Settings};
 
 use super::dispatch::{Dispatch, Journal, NoFacts, NoObserver};
 use super::event_loop::{EventLoop, Next};
+use super::forward::Outlets;
 use super::listen::{self, Endpoint};
 use super::shares::Limits;
 use super::streams::Streams;
@@ -61,7 +63,22 @@ impl Journal for Keeping {
 impl House {
     /// With so many rows besides our own, and a unix socket.
     pub(super) fn new(limits: Limits, rows: u32) -> Self {
-        let mut service = Service::new(Settings::default());
+        Self::with(Settings::default(), limits, rows)
+    }
+
+    /// That makes remote calls.
+    pub(super) fn calling(rows: u32) -> Self {
+        let outlets = Outlets::open(&[]).unwrap();
+        let (inet, inet6) = (outlets.inet_port(), outlets.inet6_port());
+        let forwarding = Forwarding { inet, inet6, calls: 1_000, calls_per_source: 1_000, seed: [1, 2] };
+        let settings = Settings { forwarding: Some(forwarding), ..Settings::default() };
+        let mut house = Self::with(settings, PLENTY, rows);
+        house.event_loop.call_from(outlets).unwrap();
+        house
+    }
+
+    fn with(settings: Settings, limits: Limits, rows: u32) -> Self {
+        let mut service = Service::new(settings);
         let loopback =
             Interface { index: 1, up: true, loopback: true, point_to_point: false, multicast: false };
         service.set_interfaces(Interfaces { interfaces: vec![loopback], addresses: Vec::new() });

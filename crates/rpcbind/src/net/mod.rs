@@ -6,11 +6,13 @@ mod connection;
 pub(crate) mod dispatch;
 mod errors;
 pub(crate) mod event_loop;
+pub(crate) mod forward;
 pub(crate) mod group;
 #[cfg(test)]
 mod harness;
 pub(crate) mod holder;
 pub(crate) mod inherit;
+mod late_reply;
 pub(crate) mod listen;
 pub(crate) mod os;
 mod output;

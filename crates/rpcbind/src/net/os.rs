@@ -238,19 +238,17 @@ impl Place {
     fn address_reply(&mut self, caller: &Datagram) -> usize {
         match caller.local.ip() {
             IpAddr::V4(local) => packet_info::write_v4(&mut self.reply_control, local),
-            IpAddr::V6(local) => {
-                let link_local = |address| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-                let one_link = link_local(caller.local.ip())
-                    || link_local(caller.from.ip())
-                    || caller.destination.is_multicast();
-                packet_info::write_v6(
-                    &mut self.reply_control,
-                    local,
-                    if one_link { caller.interface } else { 0 },
-                )
-            }
+            IpAddr::V6(local) => packet_info::write_v6(&mut self.reply_control, local, link_of(caller)),
         }
     }
+}
+
+/// The interface by which the reply to an IPv6 datagram has to leave; 0: by the routes.
+pub(super) fn link_of(caller: &Datagram) -> u32 {
+    let link_local = |address| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let one_link =
+        link_local(caller.local.ip()) || link_local(caller.from.ip()) || caller.destination.is_multicast();
+    if one_link { caller.interface } else { 0 }
 }
 
 fn delivered_for(destination: IpAddr, bound: IpAddr) -> IpAddr {

@@ -1,5 +1,5 @@
-//! What waits to be written to a connection: bytes, then at most one shared list with a position in it.
-//! The list is never copied. It must never wait.
+//! What waits to be written to a connection: bytes, then at most one shared list with a position in it, then replies
+//! that were late. The list is never copied. It must never wait.
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;
@@ -15,6 +15,8 @@ pub(super) struct Output {
     written: usize,
     table: Option<Arc<[u8]>>,
     table_written: usize,
+    /// What follows the list.
+    behind: Vec<u8>,
 }
 
 impl Output {
@@ -25,7 +27,7 @@ impl Output {
 
     /// The bytes that wait and are ours alone: a shared list does not count.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.written)
+        self.bytes.len().saturating_sub(self.written).saturating_add(self.behind.len())
     }
 
     /// The shared list that waits, or is being written.
@@ -39,6 +41,12 @@ impl Output {
         self.bytes.extend_from_slice(bytes.get(done..).unwrap_or(&[]));
         self.table_written = done.saturating_sub(bytes.len());
         self.table = table.filter(|table| self.table_written < table.len());
+    }
+
+    /// Adds bytes behind everything, a list that waits included.
+    pub(super) fn add_behind(&mut self, bytes: &[u8]) {
+        let last = if self.table.is_some() { &mut self.behind } else { &mut self.bytes };
+        last.extend_from_slice(bytes);
     }
 
     /// Writes as much as fits, in one system call; answers how much that was.
@@ -55,6 +63,8 @@ impl Output {
         }
         if self.table.as_ref().is_some_and(|table| self.table_written >= table.len()) {
             self.table = None;
+            // Nothing waits before the list any more.
+            self.bytes = std::mem::take(&mut self.behind);
         }
         Ok(count)
     }

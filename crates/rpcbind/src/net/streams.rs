@@ -7,7 +7,7 @@ use rpcbind_core::caller::{Caller, Namespace};
 
 use super::chain::{Chain, Links};
 use super::connection::{Ending, Scratch};
-use super::dispatch::Dispatch;
+use super::dispatch::{Dispatch, Route};
 use super::places::{Entry, Places};
 use super::poller::{Poller, Ready, Token};
 use super::shares::{Limits, Share, Shares};
@@ -129,6 +129,15 @@ impl Streams {
         }
     }
 
+    /// Writes a reply that is late to the connection with this token, if it is still there.
+    pub(crate) fn deliver(&mut self, token: Token, reply: &[u8], poller: &Poller, dispatch: &mut Dispatch) {
+        let Some(index) = self.places.index(token) else { return };
+        if let Some(entry) = self.places.get_mut(index) {
+            entry.connection.add_late(reply);
+        }
+        self.turn(index, false, poller, dispatch);
+    }
+
     /// When the next connection's time is over, or it is to be stored, if nothing happens before.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let over = self.first_over().map(|(deadline, ..)| deadline);
@@ -170,6 +179,7 @@ impl Streams {
     /// One turn of one connection, and all that follows from it.
     fn turn(&mut self, index: u32, readable: bool, poller: &Poller, dispatch: &mut Dispatch) {
         let may_queue = self.output_bytes < OUTPUT_MAX;
+        dispatch.comes_by(Route::Stream(self.places.token(index)));
         let Self { places, scratch, .. } = self;
         let Some(entry) = places.get_mut(index) else { return };
         let may_read = readable && entry.connection.interest(may_queue).read;

@@ -13,16 +13,19 @@ use rpcbind_core::Service;
 use rpcbind_core::caller::{Namespace, Transport};
 use rpcbind_core::facts::{Facts, Question};
 use rpcbind_core::interfaces::Interfaces;
-use rpcbind_core::settings::OwnAddress;
+use rpcbind_core::settings::{Forwarding, OwnAddress};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::logging::START;
 use crate::net::dispatch::{Dispatch, KernelFacts, NoFacts};
 use crate::net::event_loop::{Next, Watched};
+use crate::net::forward::Outlets;
 use crate::net::group::{self, Group};
 use crate::net::listen::{Endpoint, Socket};
 use crate::netlink::{InterfaceMonitor, Listing, SockDiag};
 use crate::peer;
+
+use super::Remote;
 
 /// Home where the kernel does not tell namespaces apart: then all are one.
 pub(super) const UNKNOWN_HOME: Namespace = Namespace(0);
@@ -102,6 +105,28 @@ pub(super) fn seed() -> [u64; 2] {
     [RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8)]
 }
 
+/// Whether remote calls can be made: services of the namespace that is served are not reached from another one.
+pub(super) fn may_call_from(outlets: &Outlets, home: Option<Namespace>) -> bool {
+    let here = outlets.all().all(|outlet| peer::namespace(outlet.as_fd()) == home);
+    if !here {
+        let problem = "the sockets served are of another network namespace";
+        warn!(target: START, "{problem}: remote calls are not made");
+    }
+    here
+}
+
+/// What the core is told of the sockets that remote calls leave from.
+pub(super) fn forwarding(remote: &Remote) -> Forwarding {
+    let Remote { outlets, calls, calls_per_source } = remote;
+    Forwarding {
+        inet: outlets.inet_port(),
+        inet6: outlets.inet6_port(),
+        calls: *calls,
+        calls_per_source: *calls_per_source,
+        seed: seed(),
+    }
+}
+
 /// Reads the interfaces and follows them from then on, as a member of the port mappers' multicast group on each or not; `None`, after a warning, where the kernel does not tell.
 pub(super) fn follow_interfaces(
     service: &mut Service,
@@ -170,9 +195,14 @@ impl Watched for Followed {
 }
 
 /// Where questions about sockets are answered; nowhere, after a warning, when the kernel refuses.
-pub(super) fn facts(home: Option<Namespace>, sockets: &[Socket]) -> Box<dyn KernelFacts + Send> {
+pub(super) fn facts(
+    home: Option<Namespace>,
+    sockets: &[Socket],
+    remote: Option<&Remote>,
+) -> Box<dyn KernelFacts + Send> {
     let datagram = |socket: &&Socket| matches!(socket.endpoint, Endpoint::Udp(_));
-    let own: Vec<_> = sockets.iter().filter(datagram).map(AsFd::as_fd).collect();
+    let outlets = remote.into_iter().flat_map(|remote| remote.outlets.all()).map(AsFd::as_fd);
+    let own: Vec<_> = sockets.iter().filter(datagram).map(AsFd::as_fd).chain(outlets).collect();
     match SockDiag::open(home, &own) {
         Ok(diag) => Box::new(Asked(diag)),
         Err(error) => {

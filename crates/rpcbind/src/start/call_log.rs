@@ -35,10 +35,12 @@ impl Observer for CallLog {
         let declined = match why.reason {
             Reason::NotLocal => Some(Declined::NotLocal),
             Reason::AccessDenied => Some(Declined::Unauthorized),
+            Reason::RemoteCallRefused => Some(Declined::RemoteCall),
             _ if self.all => None,
             _ => return,
         };
-        let (Some(from), Some(procedure)) = (caller.from(), why.procedure) else { return };
+        let procedure = if declined == Some(Declined::RemoteCall) { why.target } else { why.procedure };
+        let (Some(from), Some(procedure)) = (caller.from(), procedure) else { return };
         let line =
             ConnectLine { from: from.ip(), procedure, program: why.program, declined, names: &self.names };
         info!(target: CONNECT, "{line}");

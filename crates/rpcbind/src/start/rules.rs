@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use log::{error, info, warn};
-use rpcbind_core::settings::{Policy, RemoteRules, UdpFull};
+use rpcbind_core::settings::{Policy, UdpFull};
 
 use super::StartError;
 use super::call_log::CallLog;
@@ -70,7 +70,7 @@ impl Rules {
             nat: rules.nat,
             limits: Some(rules.replies),
             liveness: rules.liveness,
-            remote_calls: RemoteRules::default(),
+            remote_calls: rules.remote_calls.clone(),
         }
     }
 

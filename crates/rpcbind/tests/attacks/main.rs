@@ -10,6 +10,7 @@ mod amplification;
 mod calls;
 mod crowds;
 mod forged;
+mod forwarding;
 mod frames;
 mod group;
 mod lengths;

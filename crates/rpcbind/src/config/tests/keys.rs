@@ -1,11 +1,11 @@
 //! What each key does when it is right, and the texts that are made from the table.
 
 use super::*;
-use oncrpc::Program;
 use oncrpc::bind::{Family, Semantics};
+use oncrpc::{Procedure, Program};
 use rpcbind_core::access::{Action, ProcedureKind};
 use rpcbind_core::limiter::{Limits, Rate};
-use rpcbind_core::settings::LivenessRules;
+use rpcbind_core::settings::{AllowedCalls, Credentials, LivenessRules, RemoteRules};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -48,10 +48,12 @@ fn every_key_reaches_its_setting() {
     let settings = right(
         "listen = ['192.0.2.1']\r\nport = 1_111\nsocket = '/tmp/s'\nabstract-socket = '@a'\nopen-missing = true\n\
          allow-partial = true\nuser = 4_294_967_294\nstate-directory = '/var/lib/rpcbind'\nlog-connections = true\n\
-         insecure = true\nstrict-hosts = true\nnat = 'off'\njudge-every-seconds = 5\n\
+         insecure = true\nstrict-hosts = true\nnat = 'off'\nremote-calls = true\n\
+         remote-call-allow = [7, 'nfs/3']\nremote-call-credentials = 'caller'\nremote-call-seconds = 60\njudge-every-seconds = 5\n\
          expire-dead-seconds = 86_400\n[limits]\nrows = 4096\nrows-per-user = 10\n\
          tcp-connections = 100\nunix-connections = 50\nunix-connections-per-user = 5\n\
-         replies-per-second = 400\nreplies-burst = 2000\nerrors-per-second = 7\nerrors-burst = 30\n",
+         replies-per-second = 400\nreplies-burst = 2000\nerrors-per-second = 7\nerrors-burst = 30\n\
+         remote-calls = 20\nremote-calls-per-source = 2\n",
     );
     let expected = Settings {
         listen: ["192.0.2.1:1111", "127.0.0.1:1111", "[::1]:1111"]
@@ -70,6 +72,8 @@ fn every_key_reaches_its_setting() {
         state_directory: "/var/lib/rpcbind".into(),
         caps: rpcbind_core::settings::Caps { rows: 4_096, rows_per_uid: 10, rows_for_root: 1_024 },
         connections: ConnectionCaps { tcp: 100, unix: 50, unix_per_uid: 5 },
+        remote_calls: true,
+        remote_caps: RemoteCaps { calls: 20, calls_per_source: 2 },
         reloadable: Reloadable {
             log_connections: true,
             insecure: true,
@@ -79,6 +83,14 @@ fn every_key_reaches_its_setting() {
             liveness: LivenessRules {
                 judge_every: Duration::from_secs(5),
                 expire_dead: Some(Duration::from_secs(86_400)),
+            },
+            remote_calls: RemoteRules {
+                allowed: vec![
+                    AllowedCalls { programs: 7..=7, procedure: None },
+                    AllowedCalls { programs: 100_003..=100_003, procedure: Some(Procedure(3)) },
+                ],
+                credentials: Credentials::Claimed,
+                expiry: Duration::from_secs(60),
             },
             ..right("").reloadable
         },

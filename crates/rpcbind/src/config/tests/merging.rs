@@ -160,8 +160,8 @@ fn each_key_is_marked_as_what_it_is() {
         listen: Vec::new(),
         user: Some(1),
         netids: right("[[netid]]\nname = 'x'\nsemantics = 'raw'\nfamily = 'inet'").netids,
-        ..right("port = 1\nopen-missing = true\nallow-partial = true\nstate-directory = '/x'\n[limits]\nrows = 4096\n\
-                 rows-per-user = 2\ntcp-connections = 20\nunix-connections = 20\nunix-connections-per-user = 2\n")
+        ..right("port = 1\nopen-missing = true\nallow-partial = true\nstate-directory = '/x'\nremote-calls = true\n\
+                 [limits]\nremote-calls = 20\nremote-calls-per-source = 2\nrows = 4096\nrows-per-user = 2\ntcp-connections = 20\nunix-connections = 20\nunix-connections-per-user = 2\n")
     });
     // With another port, other addresses are not news.
     let named: Vec<&str> = std::iter::once("listen").chain(named).collect();

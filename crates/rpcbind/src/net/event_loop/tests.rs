@@ -3,6 +3,8 @@ use std::net::UdpSocket;
 use oncrpc::{Procedure, bind};
 
 use super::super::harness::{House, PLENTY, call, null, row, set, xid};
+use super::super::os::BATCH;
+use super::datagrams::BATCHES_MAX;
 use super::*;
 
 fn udp(house: &mut House, address: &str) -> UdpSocket {

@@ -1,0 +1,104 @@
+//! Remote calls in the loop: answers come in on the sockets that calls leave from, or not at all; what leaves for them
+//! goes back the way that the request came, if that is still there.
+
+use std::io;
+
+use rpcbind_core::caller::Caller;
+
+use super::super::dispatch::{Ended, Route};
+use super::super::errors::Fault;
+use super::super::forward::Outlets;
+use super::super::late_reply::reply_later;
+use super::super::os::MESSAGE_MAX;
+use super::{EventLoop, Kind, Source};
+
+/// Answers taken from one socket in one turn.
+const ANSWERS_MAX: usize = 128;
+/// Calls that end in one turn because their time is over.
+const EXPIRE_MAX: usize = 256;
+
+/// Buffers for an answer and for what leaves for it.
+pub(super) struct Buffers {
+    answer: Box<[u8]>,
+    reply: Box<[u8]>,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        let buffer = || vec![0; MESSAGE_MAX].into_boxed_slice();
+        Self { answer: buffer(), reply: buffer() }
+    }
+}
+
+impl EventLoop {
+    /// Has remote calls leave from these sockets from now on.
+    ///
+    /// # Errors
+    /// One cannot be watched.
+    pub(crate) fn call_from(&mut self, outlets: Outlets) -> io::Result<()> {
+        for outlet in outlets.all() {
+            self.add(Kind::Answers(outlet.clone()))?;
+        }
+        self.dispatch.call_from(outlets);
+        Ok(())
+    }
+
+    /// Takes the answers at a socket, a bounded number; whether the host is out of memory.
+    pub(super) fn answers(&mut self, index: usize) -> bool {
+        for _ in 0..ANSWERS_MAX {
+            let Some(Source { kind: Kind::Answers(outlet), .. }) = self.sources.get(index) else {
+                return false;
+            };
+            let (len, from) = match outlet.receive(&mut self.remote.answer) {
+                Ok(received) => received,
+                Err(errno) => match Fault::of(errno) {
+                    Fault::Interrupted | Fault::Theirs => continue,
+                    Fault::Crowded => return true,
+                    // One that is broken is of no use, and its calls end by their time.
+                    Fault::NotNow | Fault::Ours => return false,
+                },
+            };
+            // One that was cut is no answer, but it ends the call: its head says so much.
+            let answer = self.remote.answer.get(..len.min(MESSAGE_MAX)).unwrap_or(&[]);
+            let answer = if len > MESSAGE_MAX { answer.get(..8).unwrap_or(&[]) } else { answer };
+            let Some(from) = from else { continue };
+            if let Some(ended) = self.dispatch.answered(from, answer, &mut self.remote.reply) {
+                self.deliver(ended);
+            }
+        }
+        false
+    }
+
+    /// Ends the calls whose time is over; some of them, when there are very many: then the next deadline is past.
+    pub(super) fn expire_calls(&mut self) {
+        for _ in 0..EXPIRE_MAX {
+            let Some(ended) = self.dispatch.expired(&mut self.remote.reply) else { return };
+            self.deliver(ended);
+        }
+    }
+
+    /// Sends what leaves for a remote call to whoever asked for it.
+    fn deliver(&mut self, ended: Ended) {
+        let Ended { route, caller, reply } = ended;
+        let Some(reply) = reply else { return };
+        let bytes = self.remote.reply.get(..reply.len).unwrap_or(&[]);
+        match (route, &caller) {
+            (Some(Route::Stream(token)), _) => {
+                self.streams.deliver(token, bytes, &self.poller, &mut self.dispatch);
+            }
+            (Some(Route::Datagram(index)), Caller::Datagram(caller)) => {
+                let Some(Source { kind: Kind::Datagrams { socket, .. }, .. }) = self.sources.get(index)
+                else {
+                    return;
+                };
+                let sent = reply_later(&socket.descriptor, caller, bytes, reply.budget);
+                let count = if sent.is_ok() { &mut self.counts.sent } else { &mut self.counts.refused };
+                *count = count.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! The sockets that remote calls leave from and that their answers come back to: one for each family, bound to the
+//! loopback address, so that the kernel hands them nothing from other hosts. Whom to call, and whose answer counts, is
+//! decided in `rpcbind-core`; only what it says is ever sent.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rpcbind_core::outcome::Forward;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+/// Ports below this one are services' own, and trusted by some for it.
+const PORTS_FROM: u16 = 1024;
+/// How often another port is asked for, where the system gives such a one.
+const TRIES: usize = 64;
+
+/// A socket that remote calls leave from.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlet {
+    socket: Arc<OwnedFd>,
+    port: u16,
+}
+
+/// The sockets for both families, where the host has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outlets {
+    inet: Option<Outlet>,
+    inet6: Option<Outlet>,
+}
+
+impl Outlet {
+    /// Opens one, at a port that the system chooses and that none of `taken` is.
+    fn open(address: IpAddr, taken: &[u16]) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // Sockets at unwanted ports are kept until the end, so that the system gives others.
+        let mut unwanted = Vec::new();
+        for _ in 0..TRIES {
+            let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+            rustix::net::bind(&socket, &SocketAddr::new(address, 0))?;
+            let port = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?.port();
+            if port >= PORTS_FROM && !taken.contains(&port) {
+                return Ok(Self { socket: Arc::new(socket), port });
+            }
+            unwanted.push(socket);
+        }
+        Err(io::Error::other("the system gives ports below 1024 only (net.ipv4.ip_local_port_range)"))
+    }
+
+    /// Receives one datagram without waiting: its length, more than fits into the buffer when it was cut, and where it
+    /// is from.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<(usize, Option<SocketAddr>), Errno> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        let (_, len, from) = rustix::net::recvfrom(&self.socket, buffer, flags)?;
+        Ok((len, from.and_then(|from| SocketAddr::try_from(from).ok())))
+    }
+}
+
+impl AsFd for Outlet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Outlets {
+    /// Opens a socket for each family that the host has, at ports that none of `taken` is.
+    ///
+    /// # Errors
+    /// There is none at all.
+    pub(crate) fn open(taken: &[u16]) -> io::Result<Self> {
+        let inet = Outlet::open(Ipv4Addr::LOCALHOST.into(), taken);
+        let inet6 = Outlet::open(Ipv6Addr::LOCALHOST.into(), taken);
+        match (inet, inet6) {
+            (Err(error), Err(_)) => Err(error),
+            (inet, inet6) => Ok(Self { inet: inet.ok(), inet6: inet6.ok() }),
+        }
+    }
+
+    /// The port of the IPv4 socket.
+    pub(crate) fn inet_port(&self) -> Option<u16> {
+        self.inet.as_ref().map(|outlet| outlet.port)
+    }
+
+    /// The port of the IPv6 socket.
+    pub(crate) fn inet6_port(&self) -> Option<u16> {
+        self.inet6.as_ref().map(|outlet| outlet.port)
+    }
+
+    /// The sockets.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Outlet> {
+        self.inet.iter().chain(&self.inet6)
+    }
+
+    /// Sends a call; whether the kernel took it.
+    pub(crate) fn send(&self, call: &Forward) -> bool {
+        let outlet = if call.to.is_ipv4() { &self.inet } else { &self.inet6 };
+        outlet.as_ref().is_some_and(|outlet| {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            rustix::net::sendto(&outlet.socket, &call.message, flags, &call.to).is_ok()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outlets_are_at_loopback_addresses_and_no_low_or_taken_port() {
+        let first = Outlets::open(&[]).unwrap();
+        for outlet in first.all() {
+            let address = SocketAddr::try_from(rustix::net::getsockname(outlet).unwrap()).unwrap();
+            assert!(address.ip().is_loopback() && address.port() == outlet.port && outlet.port >= 1_024);
+        }
+        let all: Vec<u16> = (1_024..=u16::MAX).collect();
+        assert!(Outlets::open(&all).is_err());
+    }
+}
