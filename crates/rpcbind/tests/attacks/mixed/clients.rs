@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Scene, broken, changes, look_ups};
 
-/// Does one thing; is told the how manyth it is, and answers how many calls were answered.
+/// Does one thing; is told the how manyth it is, and answers how many calls were answered or things have happened.
 pub(super) type Turn<'s> = Box<dyn FnMut(u32) -> u64 + 's>;
 
 /// One thread of load.

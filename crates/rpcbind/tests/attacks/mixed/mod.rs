@@ -106,19 +106,19 @@ fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
         samples
     });
 
-    let answered = running.done().iter().map(|done| done.load(Ordering::Relaxed));
-    for (client, answered) in CLIENTS.iter().zip(answered.clone()) {
-        say(&format!("{answered:>9} {}", client.name));
-        assert!(answered > 0, "{}", client.name);
+    let done = running.done().iter().map(|done| done.load(Ordering::Relaxed));
+    for (client, done) in CLIENTS.iter().zip(done.clone()) {
+        say(&format!("{done:>9} {}", client.name));
+        assert!(done > 0, "{}", client.name);
     }
     let later = samples.iter().skip_while(|sample| sample.after < Duration::from_secs(settled));
     let base = *later.clone().next().unwrap();
     let most = |of: fn(&Sample) -> usize| later.clone().map(of).max().unwrap();
     let (resident, anonymous) = (most(|sample| sample.resident_kb), most(|sample| sample.anonymous_kb));
     say(&format!(
-        "{seconds} s of mixed load, {} calls answered: {} kB resident after {settled} s and at most {resident} kB later, \
+        "{seconds} s of mixed load, {} calls and events: {} kB resident after {settled} s and at most {resident} kB later, \
          {} kB and {anonymous} kB of it anonymous; {} to {} descriptors",
-        answered.sum::<u64>(),
+        done.sum::<u64>(),
         base.resident_kb,
         base.anonymous_kb,
         later.clone().map(|sample| sample.descriptors).min().unwrap(),
