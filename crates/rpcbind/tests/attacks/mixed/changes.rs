@@ -9,7 +9,7 @@ use rustix::process::{Signal, Uid};
 use rustix::thread::set_thread_res_uid;
 use testkit::{programs, wait};
 
-use super::clients::Turn;
+use super::clients::{Running, Turn};
 use super::look_ups::ask_by_datagram;
 use super::{CONFIGURATION, SERVICES_PORT, Scene, ask, calls};
 
@@ -31,6 +31,21 @@ const ADDRESS: &str = "0.0.0.0.19.136";
 pub(super) fn services(scene: &Scene) -> (TcpListener, UdpSocket) {
     let at = ("0.0.0.0", SERVICES_PORT);
     scene.home.within(|| (TcpListener::bind(at).unwrap(), UdpSocket::bind(at).unwrap())).unwrap()
+}
+
+/// The service that is called for others: it answers every second call. Answers how many came.
+pub(super) fn answer(service: &UdpSocket, running: &Running) -> u64 {
+    service.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let (mut call, mut calls) = ([0; 9_000], 0);
+    while !running.is_over() {
+        let Ok((_, from)) = service.recv_from(&mut call) else { continue };
+        calls += 1;
+        if calls % 2 == 0 {
+            let reply = [&call[..4], &calls::words(&[1, 0, 0, 0, 0])].concat();
+            service.send_to(&reply, from).unwrap();
+        }
+    }
+    calls
 }
 
 fn connect() -> UnixStream {

@@ -1,7 +1,7 @@
-//! Everything at once, for long: look-ups over every transport, changes, services that die, broken messages,
-//! connections that are dropped, reloads, interfaces that come and go. Memory stays what it is once it has settled, and
-//! afterwards there are as many descriptors and rows as before. `PORTMAP_MIXED_SECONDS` says for how long;
-//! `cargo xtask soak` makes it half an hour. How much is done in a second is bounded.
+//! Everything at once, for long: look-ups over every transport, changes, services that die, calls made for others, broken
+//! messages, connections that are dropped, reloads, interfaces that come and go. Memory stays what it is once it has
+//! settled, and afterwards there are as many descriptors and rows as before. How much is done in a second is bounded.
+//! `PORTMAP_MIXED_SECONDS` says for how long; `cargo xtask soak` makes it half an hour.
 
 mod broken;
 mod changes;
@@ -30,7 +30,8 @@ const SERVICES: u32 = 100;
 /// Where they are.
 const SERVICES_PORT: u16 = 5_000;
 /// What every configuration here has.
-const CONFIGURATION: &str = "judge-every-seconds = 1\nexpire-dead-seconds = 1\n";
+const CONFIGURATION: &str =
+    "judge-every-seconds = 1\nexpire-dead-seconds = 1\nremote-calls = true\nremote-call-seconds = 1\n";
 
 /// What the daemon has at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -92,19 +93,22 @@ fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
     let scene = Scene::new(CONFIGURATION);
     // Before anybody has connected.
     let descriptors_before = descriptors(&scene);
-    let _services = changes::services(&scene);
+    let (_listener, called) = changes::services(&scene);
     scene.register(SERVICES);
     let rows_before = rows(&scene);
 
     let running = Running::new();
-    let samples = thread::scope(|scope| {
+    let (samples, calls_for_others) = thread::scope(|scope| {
+        let service = scope.spawn(|| changes::answer(&called, &running));
         for (client, done) in CLIENTS.iter().zip(running.done()) {
             scope.spawn(|| client.live(&scene, &running, done));
         }
         let samples = watch(&scene, &running, Duration::from_secs(seconds));
         running.end();
-        samples
+        (samples, service.join().unwrap())
     });
+    say(&format!("{calls_for_others:>9} calls made for others, half of them never answered"));
+    assert!(calls_for_others > 0);
 
     let done = running.done().iter().map(|done| done.load(Ordering::Relaxed));
     for (client, done) in CLIENTS.iter().zip(done.clone()) {
