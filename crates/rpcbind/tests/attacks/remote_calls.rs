@@ -23,17 +23,19 @@ fn twenty_programs_are_called_for_nobody_on_any_transport() {
     let kind = DaemonKind { program: "/usr/bin/strace".into(), ..DaemonKind::ours(RPCBIND) };
     let _daemon = Daemon::start(&home, &kind.arguments(arguments)).unwrap();
     let unix = ask::unix(&home, testkit::daemon::SOCKET);
-    let services: Vec<(UdpSocket, TcpListener)> = home
+    let services: Vec<([UdpSocket; 2], TcpListener)> = home
         .within(|| {
-            let udp = |_| UdpSocket::bind("127.0.0.1:0").unwrap();
-            (0..20).map(udp).map(|udp| (udp, TcpListener::bind("127.0.0.1:0").unwrap())).collect()
+            let udp = || ["127.0.0.1:0", "[::1]:0"].map(|any| UdpSocket::bind(any).unwrap());
+            (0..20).map(|_| (udp(), TcpListener::bind("127.0.0.1:0").unwrap())).collect()
         })
         .unwrap();
     let programs = 400_000_u32..;
-    for (program, (udp, tcp)) in programs.clone().zip(&services) {
-        let ports = [(17, udp.local_addr().unwrap().port()), (6, tcp.local_addr().unwrap().port())];
-        for (protocol, port) in ports {
-            let set = calls::mapper(2, 1, &calls::mapping(program, 1, protocol, port.into()));
+    for (program, ([udp, udp6], tcp)) in programs.clone().zip(&services) {
+        let rows = [("udp", udp.local_addr()), ("udp6", udp6.local_addr()), ("tcp", tcp.local_addr())];
+        for (netid, address) in rows {
+            let [high, low] = address.unwrap().port().to_be_bytes();
+            let any = if netid == "udp6" { "::" } else { "0.0.0.0" };
+            let set = calls::set(program, 1, netid, format!("{any}.{high}.{low}"));
             assert_eq!(ask::results(&ask::over(&unix, &set).unwrap()), calls::TRUE);
         }
     }
@@ -66,9 +68,11 @@ fn twenty_programs_are_called_for_nobody_on_any_transport() {
         assert_eq!(ask::over(&unix, &null).unwrap().len(), 24);
     }
     for (udp, tcp) in &services {
-        udp.set_nonblocking(true).unwrap();
+        for udp in udp {
+            udp.set_nonblocking(true).unwrap();
+            assert!(udp.recv(&mut [0; 16]).is_err(), "a service was called over UDP");
+        }
         tcp.set_nonblocking(true).unwrap();
-        assert!(udp.recv(&mut [0; 16]).is_err(), "a service was called over UDP");
         assert!(tcp.accept().is_err(), "a service was called over TCP");
     }
     let calls = wait::until("the trace", || {
