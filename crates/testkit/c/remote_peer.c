@@ -14,7 +14,7 @@
 #define PROGRAM 600000021
 #define ECHO 1
 #define FAIL 2
-#define LENGTH 600
+#define LENGTH 300
 
 static const xdrproc_t nothing = (xdrproc_t)(void *)xdr_void;
 static const xdrproc_t string = (xdrproc_t)(void *)xdr_wrapstring;

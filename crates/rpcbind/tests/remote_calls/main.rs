@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own functions are tests too")]
 
+mod finding;
 mod group;
 
 use testkit::DaemonKind;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use socket2::{Domain, Socket, Type};
 
+use super::channel::{OWN, OWN6};
 use super::wire::WITNESS;
 use crate::Namespace;
 
@@ -27,6 +28,16 @@ pub(super) const GARBAGE: u32 = 4;
 pub(super) const LONG: u32 = 5;
 /// The credential's flavour and length.
 pub(super) const WHO: u32 = 6;
+
+/// Where they are: what is asked at an address has to be answered from it.
+const HOSTS: [IpAddr; 6] = [
+    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V4(OWN),
+    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+    IpAddr::V6(OWN6),
+];
 
 /// The services; they end with this value.
 #[derive(Debug)]
@@ -57,6 +68,7 @@ fn bind(at: SocketAddr) -> io::Result<UdpSocket> {
     if at.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    socket.set_reuse_address(true)?;
     socket.bind(&at.into())?;
     let socket = UdpSocket::from(socket);
     socket.set_nonblocking(true)?;
@@ -69,8 +81,7 @@ struct Serving {
 
 impl Serving {
     fn open(ports: &[u16]) -> io::Result<Self> {
-        let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let everywhere = ports.iter().flat_map(|port| any.map(|any| (any, *port).into()));
+        let everywhere = ports.iter().flat_map(|port| HOSTS.map(|host| SocketAddr::new(host, *port)));
         let sockets = everywhere.map(bind).collect::<io::Result<_>>()?;
         Ok(Self { sockets })
     }

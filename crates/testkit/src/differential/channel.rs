@@ -9,9 +9,11 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::case::{Caller, Place, Transport, USER};
 use crate::daemon::SOCKET;
 
-const OWN: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
+/// The host's own address.
+pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 8);
-const OWN6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7);
+/// The same in IPv6.
+pub(super) const OWN6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7);
 const OTHER_LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const PORT: u16 = 111;
 /// The longest datagram.

@@ -86,7 +86,7 @@ impl Generator {
         }
         match self.random.below(40) {
             0 => case.credential = Credential::Other { flavor: self.random.pick(&[2, 6, 99]), length: 4 },
-            1 => case.tail = Tail::Junk(self.random.pick(&[4, 8, 500])),
+            1 => case.tail = Tail::Junk(self.random.pick(&[4, 8, 40])),
             2 if !caller.transport.is_datagram() => case.tail = Tail::Cut(self.random.pick(&[1, 4, 8])),
             _ => {}
         }
