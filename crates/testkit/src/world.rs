@@ -5,10 +5,11 @@
 mod host;
 mod link;
 mod random;
+mod remote;
 mod running;
 mod script;
 
-pub use host::{LOOPBACK, Nic};
+pub use host::{Answers, LOOPBACK, Nic};
 pub use link::{Faults, LinkId};
 
 use host::{Host, Opened, Socket};
@@ -16,7 +17,7 @@ use link::Flight;
 use oncrpc::Schedule;
 use random::Random;
 use rpcbind_core::caller::{Caller, Namespace, Transport};
-use rpcbind_core::outcome::{Outcome, Why};
+use rpcbind_core::outcome::{Outcome, RemoteId, Why};
 use rpcbind_core::{Service, Settings};
 use script::Script;
 use std::collections::BTreeMap;
@@ -76,6 +77,24 @@ pub enum What {
         len: usize,
         /// Why it ended as it did.
         why: Why,
+    },
+    /// A port mapper called a service of its host.
+    Called {
+        /// What the call is known by.
+        call: RemoteId,
+        /// The service.
+        to: SocketAddr,
+    },
+    /// A remote call ended.
+    Ended {
+        /// Which one.
+        call: RemoteId,
+        /// Who had asked for it.
+        caller: Caller,
+        /// Why it ended as it did.
+        why: Why,
+        /// What left for it.
+        reply: Option<Vec<u8>>,
     },
     /// A port mapper sent a datagram.
     Replied {
@@ -177,6 +196,7 @@ impl World {
     pub fn serve(&mut self, host: HostId, settings: Settings) {
         let host = &mut self.hosts[host.0];
         let port = settings.port;
+        host.outlets = remote::outlets(&settings);
         let mut service = Service::new(settings);
         service.set_interfaces(host.interfaces());
         host.service = Some((service, port));
@@ -202,8 +222,13 @@ impl World {
 
     fn open(&mut self, host: HostId, transport: Transport, address: SocketAddr, uid: u32) -> SocketId {
         let sockets = &mut self.hosts[host.0].sockets;
-        sockets.push(Socket { transport, address, uid, inbox: Vec::new(), open: true });
+        sockets.push(Socket { transport, address, uid, inbox: Vec::new(), open: true, answers: None });
         SocketId { host, index: sockets.len() - 1 }
+    }
+
+    /// Has a socket answer every call that comes in, as a service does.
+    pub fn answer(&mut self, socket: SocketId, answers: Option<Answers>) {
+        self.hosts[socket.host.0].sockets[socket.index].answers = answers;
     }
 
     /// Closes a socket, as when its process dies.
@@ -275,7 +300,8 @@ impl World {
         Stream { server, caller: Caller::Unix { uid: Some(uid), namespace } }
     }
 
-    /// Sends one record and returns the record that answers it; `None` when the port mapper stays silent.
+    /// Sends one record and returns the record that answers it; `None` when the port mapper stays silent. What comes
+    /// later, of remote calls, is in [`World::history`].
     pub fn record(&mut self, stream: &Stream, message: &[u8]) -> Option<Vec<u8>> {
         let (handled, reply) = self.handle(stream.server, &stream.caller, message)?;
         match handled.outcome {

@@ -28,6 +28,19 @@ pub(crate) struct Socket {
     /// Datagrams that came in: from whom, and what.
     pub(crate) inbox: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) open: bool,
+    /// What it answers to calls by itself.
+    pub(crate) answers: Option<Answers>,
+}
+
+/// What a service answers to every call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// SUCCESS with these results.
+    Results(Vec<u8>),
+    /// SYSTEM_ERR.
+    Error,
+    /// Bytes that are no reply, behind the xid of the call and the mark of a reply.
+    Garbage(Vec<u8>),
 }
 
 /// A connection to some port mapper, at the end of the host that opened it.
@@ -45,11 +58,13 @@ pub(crate) struct Host {
     pub(crate) opened: Vec<Opened>,
     /// The port mapper, and the port that it is on.
     pub(crate) service: Option<(Service, u16)>,
+    /// Where the port mapper's remote calls leave from, and their answers come in.
+    pub(crate) outlets: Vec<SocketAddr>,
 }
 
 impl Host {
     pub(crate) fn new(nics: Vec<Nic>) -> Self {
-        Self { nics, sockets: Vec::new(), opened: Vec::new(), service: None }
+        Self { nics, sockets: Vec::new(), opened: Vec::new(), service: None, outlets: Vec::new() }
     }
 
     /// The interfaces with their indices, loopback apart.

@@ -2,7 +2,7 @@
 
 use super::host::{Answered, LOOPBACK, broadcast_of};
 use super::link::{Faults, Flight, LinkId, is_group};
-use super::{HostId, What, World};
+use super::{HostId, What, World, remote};
 use rpcbind_core::caller::{Caller, Datagram, Now, Transport};
 use rpcbind_core::facts::Facts;
 use rpcbind_core::outcome::{Handled, Outcome};
@@ -40,7 +40,7 @@ impl World {
     fn next_moment(&self) -> Option<Duration> {
         let arrival = self.flights.keys().next().map(|(at, _)| *at);
         let deadlines = self.scripts.iter().filter_map(|script| script.deadline(self.now));
-        deadlines.chain(arrival).min()
+        deadlines.chain(arrival).chain(self.calls_deadline()).min()
     }
 
     /// Lets time pass to a moment at which something happens, and lets it happen.
@@ -56,6 +56,7 @@ impl World {
                 }
             }
         }
+        self.end_calls();
         let due = self.flights.first_entry().filter(|flight| flight.key().0 <= self.now);
         if let Some(flight) = due.map(OccupiedEntry::remove) {
             self.arrive(flight);
@@ -112,6 +113,10 @@ impl World {
     /// A datagram arrives: at the port mapper, or at the sockets that are open there.
     fn arrive(&mut self, flight: Flight) {
         let Flight { host, interface, from, to, message } = flight;
+        if self.hosts[host.0].outlets.contains(&to) {
+            self.answered(host, from, &message);
+            return;
+        }
         if self.hosts[host.0].service.as_ref().is_some_and(|(_, port)| *port == to.port()) {
             let local = SocketAddr::new(self.hosts[host.0].delivered_for(to.ip(), interface), to.port());
             let destination = to.ip();
@@ -119,6 +124,7 @@ impl World {
             self.answer_datagram(host, &caller, from, local, &message);
             return;
         }
+        let mut answers = Vec::new();
         for (index, socket) in self.hosts[host.0].sockets.iter_mut().enumerate() {
             let udp = matches!(socket.transport, Transport::Udp | Transport::Udp6);
             let here = socket.address == to
@@ -130,6 +136,10 @@ impl World {
                 script.accept(&message);
             }
             socket.inbox.push((from, message.clone()));
+            answers.extend(socket.answers.as_ref().and_then(|answers| remote::reply(answers, &message)));
+        }
+        for reply in answers {
+            self.transmit(host, to, from, &reply);
         }
     }
 
@@ -151,6 +161,12 @@ impl World {
         self.transmit(host, local, from, &reply[..len]);
     }
 
+    /// The time as a daemon measures it.
+    pub(super) fn time(&self) -> Now {
+        let elapsed = u32::try_from(self.now.as_secs()).unwrap_or(u32::MAX);
+        Now { monotonic: self.now, unix_seconds: self.epoch_seconds.wrapping_add(elapsed) }
+    }
+
     /// Hands a message to a host's port mapper and answers what it asks, as the daemon's loop does. The buffer lent for
     /// the reply is as long as the budget says.
     pub(super) fn handle(
@@ -159,8 +175,7 @@ impl World {
         caller: &Caller,
         message: &[u8],
     ) -> Option<(Handled, Vec<u8>)> {
-        let elapsed = u32::try_from(self.now.as_secs()).unwrap_or(u32::MAX);
-        let now = Now { monotonic: self.now, unix_seconds: self.epoch_seconds.wrapping_add(elapsed) };
+        let now = self.time();
         let mut facts = Facts::default();
         loop {
             let (service, _) = self.hosts[host.0].service.as_mut()?;
@@ -168,6 +183,9 @@ impl World {
             let handled = service.handle(now, caller, &facts, message, &mut reply);
             let Outcome::Need(question) = &handled.outcome else {
                 self.note(host, What::Handled { caller: *caller, len: message.len(), why: handled.why });
+                if let Outcome::Forward(call) = &handled.outcome {
+                    self.call(host, call);
+                }
                 return Some((handled, reply));
             };
             let again = match self.hosts[host.0].answer(question) {

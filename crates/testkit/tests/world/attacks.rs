@@ -140,6 +140,7 @@ fn a_loopback_source_from_the_wire_changes_nothing_and_reads_as_a_stranger() {
                         assert!(*len <= message.len());
                     }
                     What::Sent { .. } => {}
+                    What::Called { .. } | What::Ended { .. } => panic!("remote calls are off"),
                 }
             }
         }
@@ -192,6 +193,7 @@ fn whatever_a_stranger_sends_what_comes_back_is_one_datagram_and_not_longer() {
                     assert!(*len <= brought && *len <= 512);
                 }
                 What::Sent { .. } => assert_eq!(event.host, client),
+                What::Called { .. } | What::Ended { .. } => panic!("remote calls are off"),
             }
         }
         assert!(asked > calls().len() * 3);
