@@ -47,8 +47,9 @@ pub struct Row {
     pub namespace: Namespace,
 }
 
-/// A row with what a look-up wants of its address.
+/// A row with what a look-up wants of its address, in this order: see `Occupied`.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Entry {
     pub(crate) row: Row,
     /// The address as a socket address; `None` for unix sockets.
