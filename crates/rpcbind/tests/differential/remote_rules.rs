@@ -44,8 +44,11 @@ pub(crate) const RULES: &[Rule] = &[
             let unverified = d.case.caller.is_stranger() || d.case.caller.place == Place::OwnAddress;
             let declined =
                 if is_told(d) { refused(d, AuthStatus::TooWeak) } else { *d.subject == Seen::Silence };
-            let longer =
-                matches!(d.reference, Seen::Reply(reply) if reply.len() > d.case.message_len().min(512));
+            let longer = match d.reference {
+                Seen::Reply(reply) => reply.len() > d.case.message_len().min(512),
+                // It did not fit into any datagram.
+                _ => d.case.message_len() > 8_000,
+            };
             is_remote(d) && is_datagram(d) && unverified && longer && declined
         },
     },
