@@ -9,6 +9,7 @@ mod clients;
 mod look_ups;
 
 use std::io::Write;
+use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -84,12 +85,51 @@ fn watch(scene: &Scene, running: &Running, lasts: Duration) -> Vec<Sample> {
     samples
 }
 
+/// All clients at once; answers what was seen of the daemon. What each has done is told.
+fn load(scene: &Scene, called: &UdpSocket, seconds: u64) -> Vec<Sample> {
+    let running = Running::new();
+    let (samples, calls_for_others) = thread::scope(|scope| {
+        let service = scope.spawn(|| changes::answer(called, &running));
+        for (client, done) in CLIENTS.iter().zip(running.done()) {
+            scope.spawn(|| client.live(scene, &running, done));
+        }
+        let samples = watch(scene, &running, Duration::from_secs(seconds));
+        running.end();
+        (samples, service.join().unwrap())
+    });
+    let done = running.done().iter().map(|done| done.load(Ordering::Relaxed));
+    for (client, done) in CLIENTS.iter().zip(done.clone()) {
+        say(&format!("{done:>9} {}", client.name));
+        assert!(done > 0, "{}", client.name);
+    }
+    say(&format!("{calls_for_others:>9} calls made for others, half of them never answered"));
+    assert!(calls_for_others > 0);
+    say(&format!("{seconds} s of mixed load, {} calls and events", done.sum::<u64>()));
+    samples
+}
+
+/// Compares with the first sample from `settled` seconds on.
+fn memory_has_settled(samples: &[Sample], settled: u64) {
+    let later = samples.iter().skip_while(|sample| sample.after < Duration::from_secs(settled));
+    let base = later.clone().next().unwrap();
+    let most = |of: fn(&Sample) -> usize| later.clone().map(of).max().unwrap();
+    let (resident, anonymous) = (most(|sample| sample.resident_kb), most(|sample| sample.anonymous_kb));
+    say(&format!(
+        "resident after {settled} s {} kB and later at most {resident} kB, anonymous {} kB and {anonymous} kB; \
+         up to {} descriptors",
+        base.resident_kb,
+        base.anonymous_kb,
+        most(|sample| sample.descriptors)
+    ));
+    assert!(resident <= base.resident_kb + GROWTH_MAX_KB, "{samples:?}");
+    assert!(anonymous <= base.anonymous_kb + GROWTH_MAX_KB, "{samples:?}");
+}
+
 #[test]
 fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
     testkit::require!(COMPILER, TIRPC_HEADER);
     let _alone = crate::alone();
     let seconds = std::env::var("PORTMAP_MIXED_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
-    let settled = (seconds / 2).min(SETTLED_AFTER);
     let scene = Scene::new(CONFIGURATION);
     // Before anybody has connected.
     let descriptors_before = descriptors(&scene);
@@ -97,37 +137,7 @@ fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
     scene.register(SERVICES);
     let rows_before = rows(&scene);
 
-    let running = Running::new();
-    let (samples, calls_for_others) = thread::scope(|scope| {
-        let service = scope.spawn(|| changes::answer(&called, &running));
-        for (client, done) in CLIENTS.iter().zip(running.done()) {
-            scope.spawn(|| client.live(&scene, &running, done));
-        }
-        let samples = watch(&scene, &running, Duration::from_secs(seconds));
-        running.end();
-        (samples, service.join().unwrap())
-    });
-    say(&format!("{calls_for_others:>9} calls made for others, half of them never answered"));
-    assert!(calls_for_others > 0);
-
-    let done = running.done().iter().map(|done| done.load(Ordering::Relaxed));
-    for (client, done) in CLIENTS.iter().zip(done.clone()) {
-        say(&format!("{done:>9} {}", client.name));
-        assert!(done > 0, "{}", client.name);
-    }
-    let later = samples.iter().skip_while(|sample| sample.after < Duration::from_secs(settled));
-    let base = *later.clone().next().unwrap();
-    let most = |of: fn(&Sample) -> usize| later.clone().map(of).max().unwrap();
-    let (resident, anonymous) = (most(|sample| sample.resident_kb), most(|sample| sample.anonymous_kb));
-    say(&format!(
-        "{seconds} s of mixed load, {} calls and events: {} kB resident after {settled} s and at most {resident} kB later, \
-         {} kB and {anonymous} kB of it anonymous; {} to {} descriptors",
-        done.sum::<u64>(),
-        base.resident_kb,
-        base.anonymous_kb,
-        later.clone().map(|sample| sample.descriptors).min().unwrap(),
-        most(|sample| sample.descriptors)
-    ));
+    let samples = load(&scene, &called, seconds);
 
     changes::take_back(&scene);
     let mut left = (0, 0);
@@ -139,7 +149,6 @@ fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
     let before = (descriptors_before, rows_before.len());
     assert!(same.is_ok(), "{left:?} descriptors and rows, and {before:?} before");
     say(&format!("{left:?} descriptors and rows afterwards, {before:?} before"));
-    assert!(resident <= base.resident_kb + GROWTH_MAX_KB, "{samples:?}");
-    assert!(anonymous <= base.anonymous_kb + GROWTH_MAX_KB, "{samples:?}");
+    memory_has_settled(&samples, (seconds / 2).min(SETTLED_AFTER));
     scene.is_well();
 }
