@@ -1,6 +1,6 @@
 //! One server under load: its namespace, its process, its registrations, what the kernel accounts to it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use testkit::{Daemon, DaemonKind, Namespace, Ready};
 use crate::account::{Cores, CpuTime, pin, resident_kb};
 use crate::load::changes::Caller;
 use crate::load::{Load, Target, Workload};
-use crate::wire::{Programs, Result};
+use crate::wire::{Programs, Result, SERVICE_PORT};
 
 /// The ends of the cable between a server and clients elsewhere.
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
@@ -43,6 +43,8 @@ pub(crate) struct Side {
     namespace: Namespace,
     elsewhere: Option<Namespace>,
     daemon: Daemon,
+    /// Where all services are registered: they live.
+    _service: UdpSocket,
     cpu: CpuTime,
     cores: Cores,
     /// What it is asked.
@@ -92,7 +94,8 @@ impl Side {
         let address = if elsewhere.is_some() { SERVER } else { Ipv4Addr::LOCALHOST };
         let target = Target { address, programs: Programs::registered(0), found: true };
         let cpu = CpuTime::of(daemon.pid())?;
-        let mut side = Self { namespace, elsewhere, daemon, cpu, cores, target };
+        let service = namespace.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, SERVICE_PORT)))??;
+        let mut side = Self { namespace, elsewhere, daemon, _service: service, cpu, cores, target };
         side.has_rows(rows, !matches!(who, Who::Limit(_)))?;
         Ok(side)
     }

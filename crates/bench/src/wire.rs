@@ -15,6 +15,7 @@ const PROGRAM_AT: usize = 40;
 /// The longest call that is made.
 pub(crate) const CALL_MAX: usize = 128;
 /// Where all services are registered, so that all replies have one length.
+pub(crate) const SERVICE_PORT: u16 = 156 * 256 + 64;
 const SERVICE: &[u8] = b"0.0.0.0.156.64";
 
 /// Programs in a row.
