@@ -39,9 +39,14 @@ fn the_unit_hides_no_uid_and_no_socket_from_the_daemon() {
     {
         assert!(!settings.iter().any(|line| line.starts_with(hides)), "{hides}");
     }
-    for needed in
-        ["RuntimeDirectory=rpcbind", "RuntimeDirectoryPreserve=yes", "Type=notify", "Restart=on-failure"]
-    {
+    for needed in [
+        "LimitNOFILE=20480",
+        "MemoryMax=256M",
+        "RuntimeDirectory=rpcbind",
+        "RuntimeDirectoryPreserve=yes",
+        "Type=notify",
+        "Restart=on-failure",
+    ] {
         assert!(settings.contains(&needed), "{needed}");
     }
 }

@@ -6,9 +6,12 @@
 #[path = "../daemon/ask.rs"]
 mod ask;
 
+mod access;
 mod amplification;
 mod calls;
+mod credentials;
 mod crowds;
+mod elsewhere;
 mod forged;
 mod forwarding;
 mod frames;
@@ -19,6 +22,7 @@ mod memory;
 mod mixed;
 mod remote_calls;
 mod sockets;
+mod truncated;
 mod users;
 
 use std::net::SocketAddr;

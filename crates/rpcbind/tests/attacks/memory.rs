@@ -35,11 +35,6 @@ fn connections(descriptors: usize) -> (usize, usize) {
     ((free - unix).min(12_288), unix)
 }
 
-fn record(message: &[u8]) -> Vec<u8> {
-    let mark = 0x8000_0000 | u32::try_from(message.len()).unwrap();
-    [&mark.to_be_bytes()[..], message].concat()
-}
-
 /// So many idle unix connections, of as many users as it takes.
 fn idle_users(scene: &Scene, connections: usize) -> Vec<UnixStream> {
     let mut idle = Vec::new();
@@ -82,7 +77,7 @@ fn fill_the_table(scene: &Scene) -> u32 {
     loop {
         let sets = (added..added + 64).map(|number| {
             let address = format!("/run/{number:0>102}");
-            record(&calls::set(400_000 + number, 1, "local", address))
+            calls::record(&calls::set(400_000 + number, 1, "local", address))
         });
         (&stream).write_all(&sets.flatten().collect::<Vec<u8>>()).unwrap();
         for _ in 0..64 {
@@ -145,8 +140,8 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     let mut crowd = Vec::new();
     fill_up(&scene, &mut crowd, tcp);
     println!("{tcp} TCP and {unix} unix connections");
-    let lists = record(&calls::mapper(4, 4, &[])).repeat(200);
-    let statistics = record(&calls::mapper(4, 12, &[])).repeat(200);
+    let lists = calls::record(&calls::mapper(4, 4, &[])).repeat(200);
+    let statistics = calls::record(&calls::mapper(4, 12, &[])).repeat(200);
     // Five generations of the table, four of them old.
     for readers in crowd.chunks(NOT_READING / 5).take(5) {
         readers.iter().for_each(|stream| push(stream, &lists));

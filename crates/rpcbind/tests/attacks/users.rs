@@ -195,6 +195,70 @@ fn root_of_a_user_namespace_is_the_user_who_made_it() {
     assert_eq!(owner_of(&scene.home, 700_000).as_deref(), Some("1000"));
 }
 
+/// What the shipped unit has of this program.
+const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// The shipped unit, with what it takes from the process taken by a program in front of the daemon: its user, every
+/// capability, the way to more. (Its views of files and its filter of system calls are not played: `packaging.rs` holds
+/// them against what the daemon calls.)
+fn shipped() -> testkit::Activator {
+    let read = |name: &str| {
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging").join(name);
+        std::fs::read_to_string(shipped).unwrap()
+    };
+    let played = ["Type=", "Environment=", "EnvironmentFile=", "ExecStart=", "Restart=", "WatchdogSec="];
+    let (mut unit, mut taken) = (String::new(), 0);
+    for line in read("rpcbind.service").lines() {
+        if let Some(command) = line.strip_prefix("ExecStart=") {
+            let taking = "--reuid=_rpc --regid=nogroup --clear-groups --inh-caps=-all --ambient-caps=-all \
+                          --bounding-set=-all --no-new-privs";
+            unit += &format!("ExecStart={SETPRIV} {taking} {command}\n");
+        } else if line.starts_with('[') || played.iter().any(|key| line.starts_with(key)) {
+            unit += &format!("{line}\n");
+        }
+        let takes = ["User=_rpc", "CapabilityBoundingSet=", "AmbientCapabilities=", "NoNewPrivileges=yes"];
+        taken += usize::from(takes.contains(&line));
+    }
+    assert_eq!(taken, 4, "the unit takes something else now");
+    testkit::Activator::parse(&unit, &read("rpcbind.socket")).unwrap()
+}
+
+#[test]
+fn under_the_shipped_unit_callers_are_who_they_are() {
+    testkit::require!(SETPRIV, "/usr/sbin/rpcbind");
+    let home = Namespace::new().unwrap();
+    home.expect("mount", &["--bind", crate::RPCBIND, "/usr/sbin/rpcbind"]).unwrap();
+    home.expect("install", &["-d", "-o", "_rpc", "/run/rpcbind"]).unwrap();
+    // ProtectProc=invisible.
+    home.expect("mount", &["-o", "remount,hidepid=invisible", "/proc"]).unwrap();
+    let activator = shipped();
+    let sockets = activator.open(&home).unwrap();
+    let mut daemon = activator.start(&home, &sockets).unwrap();
+    daemon.wait_ready().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    assert!(
+        status.contains("NoNewPrivs:\t1\n") && status.contains("CapBnd:\t0000000000000000\n"),
+        "{status}"
+    );
+    let mut program = 700_000;
+    for way in WAYS {
+        for uid in [0, 33, ALICE, BOB] {
+            program += 1;
+            let set = calls::set(program, 1, "udp", "0.0.0.0.19.136");
+            assert_eq!(call(&home, uid, way, &set), calls::TRUE, "{way:?} {uid}");
+            let expected = match (uid, way) {
+                (0, _) => "superuser".to_owned(),
+                // A system user shows that it is one from a reserved port only.
+                (33, Way::Udp) => "unknown".to_owned(),
+                _ => uid.to_string(),
+            };
+            assert_eq!(owner_of(&home, program), Some(expected), "{way:?} {uid}");
+        }
+        let reserved = calls::set(100_003, 3, "udp", "0.0.0.0.19.136");
+        assert_eq!(call(&home, ALICE, way, &reserved), calls::FALSE, "{way:?}");
+    }
+}
+
 #[test]
 fn a_shared_port_or_a_closed_socket_makes_nobody_root() {
     testkit::require!();
