@@ -59,12 +59,12 @@ fn twenty_programs_are_called_for_nobody_on_any_transport() {
         }
         for call in programs.clone().take(20).flat_map(remote) {
             let tcp = ask::tcp(&home, to);
-            std::io::Write::write_all(&mut &tcp, &record(&call)).unwrap();
+            std::io::Write::write_all(&mut &tcp, &calls::record(&call)).unwrap();
             assert_eq!(ask::over(&tcp, &null).unwrap().len(), 24);
         }
     }
     for call in programs.clone().take(20).flat_map(remote) {
-        std::io::Write::write_all(&mut &unix, &record(&call)).unwrap();
+        std::io::Write::write_all(&mut &unix, &calls::record(&call)).unwrap();
         assert_eq!(ask::over(&unix, &null).unwrap().len(), 24);
     }
     for (udp, tcp) in &services {
@@ -83,10 +83,4 @@ fn twenty_programs_are_called_for_nobody_on_any_transport() {
     assert!(!calls.contains("socket(") && !calls.contains("connect("), "{calls}");
     // Replies leave by another call, in batches.
     assert!(!calls.contains("sin_port") && !calls.contains("sin6_port"), "{calls}");
-}
-
-/// A message with its record mark.
-fn record(message: &[u8]) -> Vec<u8> {
-    let mark = 0x8000_0000 | u32::try_from(message.len()).unwrap();
-    [&mark.to_be_bytes()[..], message].concat()
 }

@@ -45,6 +45,12 @@ fn a_reply_leaves_from_the_address_and_on_the_link_that_was_asked() {
         let asked = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 111, 0, link);
         let client = ask::udp(&other, "::", asked.into());
         assert_eq!(ask::results(&ask::over_udp(&client, &ask::getport()).unwrap()), 111_u32.to_be_bytes());
+        let wanted =
+            Rpcb { program: bind::PROGRAM, version: bind::V4, netid: b"udp6", address: b"", owner: b"" };
+        // Padded, so that a reply as long as the address fits.
+        let call = [ask::call(bind::V4, bind::GETADDR, wanted), vec![0; 32]].concat();
+        let reply = ask::over_udp(&client, &call).unwrap();
+        assert_eq!(ask::results(&reply)[4..], b"fe80::1.0.111\0\0\0"[..], "{link}");
     }
 }
 
