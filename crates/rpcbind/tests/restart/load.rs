@@ -11,10 +11,13 @@ use testkit::Namespace;
 
 /// Between two datagrams.
 const PACE: Duration = Duration::from_millis(1);
-/// After which a call is sent again, once, as the C clients do several times.
+/// After which a call is sent again, and again, as the C clients do.
 const AGAIN: Duration = Duration::from_secs(2);
 /// After which an answer is not waited for any more.
-const LOST: Duration = Duration::from_secs(6);
+const LOST: Duration = Duration::from_secs(20);
+/// Calls that wait for their answers at a time: fewer than the queue of a socket holds. A client that has not been
+/// given the processor for a while must not fill it in one go.
+const OPEN_MAX: usize = 128;
 
 /// What became of the calls over UDP.
 #[derive(Debug, Default)]
@@ -71,15 +74,16 @@ pub(crate) fn datagrams(home: &Namespace, progress: &Progress) -> Datagrams {
     home.within(|| socket.connect("127.0.0.1:111")).unwrap().unwrap();
     socket.set_read_timeout(Some(PACE)).unwrap();
     let mut seen = Datagrams::default();
-    let mut open: BTreeMap<u32, (Instant, bool)> = BTreeMap::new();
+    // When each was sent first, and last.
+    let mut open: BTreeMap<u32, [Instant; 2]> = BTreeMap::new();
     let began = Instant::now();
     while progress.goes_on() || !open.is_empty() {
         let due = u32::try_from(began.elapsed().as_millis() / PACE.as_millis()).unwrap();
         if progress.goes_on() {
             // What could not be sent in its millisecond is made up for.
-            while seen.calls < due {
+            while seen.calls < due && open.len() < OPEN_MAX {
                 seen.calls += 1;
-                open.insert(seen.calls, (Instant::now(), false));
+                open.insert(seen.calls, [Instant::now(); 2]);
                 send(&socket, seen.calls, &mut seen.refused);
             }
         }
@@ -93,13 +97,13 @@ pub(crate) fn datagrams(home: &Namespace, progress: &Progress) -> Datagrams {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => seen.refused += 1,
             Err(error) => assert!(is_pause(&error), "{error}"),
         }
-        open.retain(|xid, (sent, again)| {
-            if !*again && sent.elapsed() >= AGAIN {
-                *again = true;
+        open.retain(|xid, [first, last]| {
+            if last.elapsed() >= AGAIN {
+                *last = Instant::now();
                 seen.sent_again += 1;
                 send(&socket, *xid, &mut seen.refused);
             }
-            let is_lost = sent.elapsed() >= LOST;
+            let is_lost = first.elapsed() >= LOST;
             seen.lost += u32::from(is_lost);
             !is_lost
         });
