@@ -56,7 +56,6 @@ pub(crate) struct Asked {
     pub(crate) why: Why,
     /// Which service answers, as its caller can reach it.
     pub(crate) address: ServiceAddress,
-    pub(crate) counted: Counted,
     /// What may leave for it as a datagram.
     pub(crate) budget: Budget,
 }
@@ -76,15 +75,15 @@ pub(crate) struct ServiceAddress {
     pub(crate) port: u16,
 }
 
-/// Where a remote call is counted: the version that it was asked for in, and what was asked.
+/// What is counted of a remote call: the version that it was asked for in, and what was asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
-    pub(crate) by: Version,
-    pub(crate) program: Program,
-    pub(crate) version: Version,
-    pub(crate) procedure: Procedure,
-    pub(crate) netid: Netid,
-    pub(crate) indirect: bool,
+struct Counted {
+    by: Version,
+    program: Program,
+    version: Version,
+    procedure: Procedure,
+    netid: Netid,
+    indirect: bool,
 }
 
 /// Whether a call is one that may be sent to a whole network.
@@ -165,32 +164,27 @@ fn begin(
     }
     let netid = netid_called(&service.registry, ask, wanted);
     let RemoteCall { program, version, procedure, .. } = *wanted;
-    let counted =
-        Counted { by: ask.call.version, program, version, procedure, netid, indirect: form.is_told() };
-    let exact = service.registry.exact(program, version, netid);
-    let (Some(entry), Some(forwarding)) = (exact, service.settings.forwarding) else {
-        // Where remote calls are off, those are counted as made that could be, as the C daemon counts them.
-        let is_registered = exact.is_some();
-        let refusal = not_made(&service.registry, wanted, netid, is_registered);
-        service.count_remote(counted, is_registered);
-        return Err(refusal);
-    };
-    if !policy::may_be_called(&service.settings.policy.remote_calls, program, procedure) {
+    let is_registered = service.registry.exact(program, version, netid).is_some();
+    let forwarding = service.settings.forwarding;
+    let may_be_called = policy::may_be_called(&service.settings.policy.remote_calls, program, procedure);
+    if is_registered && forwarding.is_some() && !may_be_called {
         return Err((Reason::RemoteCallRefused, TOO_WEAK));
     }
+    let by = ask.call.version;
+    let counted = Counted { by, program, version, procedure, netid, indirect: form.is_told() };
+    service.count_remote(counted, is_registered);
+    let exact = service.registry.exact(program, version, netid);
+    let (Some(entry), Some(forwarding)) = (exact, forwarding) else {
+        return Err(not_made(&service.registry, wanted, netid, is_registered));
+    };
     let address = ServiceAddress { text: service.merged(entry, ask, b""), port: entry.port() };
     if program == bind::PROGRAM {
-        service.count_remote(counted, true);
         return Ok(Begun::Ourselves(address));
     }
     let to = reachable(service, &forwarding, entry);
     let budget = policy::budget(&service.settings.policy, ask.caller, &service.host, ask.message_len);
-    let asked = Asked { caller: *ask.caller, xid: ask.call.xid, form, why, address, counted, budget };
-    let called = call(service, ask, asked, to, wanted);
-    if let Err((_, Some(_))) = called {
-        service.count_remote(counted, false);
-    }
-    called
+    let asked = Asked { caller: *ask.caller, xid: ask.call.xid, form, why, address, budget };
+    call(service, ask, asked, to, wanted)
 }
 
 /// The netid whose services are called for a caller: UDP's of the caller's family. A caller on a unix socket has none,
@@ -305,8 +299,9 @@ pub(crate) fn encode_results(
 }
 
 impl Service {
-    /// Counts the end of a remote call, or that none was made.
-    pub(crate) fn count_remote(&mut self, counted: Counted, success: bool) {
+    /// Counts a remote call as the C daemon does: when it is asked for, by whether its service is registered. Calls that
+    /// nobody may make are not counted.
+    fn count_remote(&mut self, counted: Counted, success: bool) {
         let Counted { by, program, version, procedure, netid, indirect } = counted;
         let is_known = success || self.registry.has(program);
         let key = is_known.then_some((program, version, procedure, netid));

@@ -131,7 +131,6 @@ impl Service {
         reply: &mut [u8],
     ) -> RemoteEnd {
         let Pending { id: call, asked, .. } = pending;
-        self.count_remote(asked.counted, result.is_ok());
         let room = asked.budget.bytes().min(reply.len());
         let mut writer = Writer::new(reply.get_mut(..room).unwrap_or_default());
         let Asked { caller, why, xid, form, .. } = asked;

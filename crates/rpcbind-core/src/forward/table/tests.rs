@@ -4,11 +4,11 @@ use super::*;
 use crate::budget::Budget;
 use crate::caller::{Datagram, Namespace};
 use crate::outcome::{Reason, Why};
-use crate::remote::{Counted, Form, ServiceAddress};
+use crate::remote::{Form, ServiceAddress};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use oncrpc::Program;
-use oncrpc::bind::{self, AddressText, Netid, V3};
+use oncrpc::bind::{self, AddressText, V3};
 use proptest::prelude::*;
 
 const CALLS: usize = 10;
@@ -26,12 +26,11 @@ fn caller(source: u8) -> Caller {
 }
 
 fn pending(serial: u64, source: u8, deadline: Duration) -> Pending {
-    let (program, version, procedure) = (Program(1), Version(1), Procedure(1));
     let why = Why {
         version: Some(V3),
         procedure: Some(bind::CALLIT),
-        program: Some(program),
-        target: Some(procedure),
+        program: Some(Program(1)),
+        target: Some(Procedure(1)),
         reason: Reason::Forwarded,
     };
     let xid = Xid(u32::try_from(serial).unwrap());
@@ -41,7 +40,6 @@ fn pending(serial: u64, source: u8, deadline: Duration) -> Pending {
         form: Form::Broadcast,
         why,
         address: ServiceAddress { text: AddressText::new(), port: 0 },
-        counted: Counted { by: V3, program, version, procedure, netid: Netid::UDP, indirect: false },
         budget: Budget::of(0),
     };
     let to = (Ipv4Addr::LOCALHOST, 5_000).into();
