@@ -187,7 +187,8 @@ fn a_prefix_gets_its_share_and_others_loopback_and_tcp_lose_nothing() {
     flood.set_nonblocking(true).unwrap();
     let (began, mut answered, seconds) = (Instant::now(), 0_u32, count(10, 1));
     let enough = Duration::from_secs(u64::try_from(seconds).unwrap());
-    while began.elapsed() < enough {
+    // On a busy machine it takes longer until the burst is used up.
+    while began.elapsed() < enough || (answered < 1_000 && began.elapsed() < testkit::wait::DEADLINE) {
         for _ in 0..64 {
             // A full queue is a full queue.
             let _ = flood.send(&null);
