@@ -164,6 +164,9 @@ impl Side {
             spent_ns += self.settled_ns()?.saturating_sub(before);
             load.between()?;
         }
+        if answered == 0 {
+            return Err("nothing was answered".into());
+        }
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]
         let cpu_us = spent_ns as f64 / answered as f64 / 1_000.0;
         Ok(Figures { cpu_us, p50_us: load.p50().map(|p50| p50.as_secs_f64() * 1e6) })

@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 
-use rustix::event::epoll;
+use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
 use socket2::Socket;
@@ -22,7 +22,7 @@ const LAST: u32 = 0x8000_0000;
 struct Connection {
     socket: OwnedFd,
     /// What it is watched for.
-    watched: Option<epoll::EventFlags>,
+    watched: Option<EventFlags>,
     /// The beginning of a record.
     begun: Vec<u8>,
     output: Option<Output>,
@@ -77,14 +77,15 @@ impl Streams {
     pub(super) fn serve(
         &mut self,
         number: u64,
-        flags: epoll::EventFlags,
+        flags: EventFlags,
         epoll: &OwnedFd,
         answers: &Answers,
     ) -> io::Result<()> {
         let place = usize::try_from(number).unwrap_or(usize::MAX);
         let Some(Some(connection)) = self.places.get_mut(place) else { return Ok(()) };
-        if flags.contains(epoll::EventFlags::OUT) && connection.output.is_some() {
-            return self.go_on(place, epoll, answers);
+        if flags.contains(EventFlags::OUT) && connection.output.is_some() {
+            let wanted = connection.write(answers);
+            return self.watch_or_close(place, wanted, epoll);
         }
         self.turn(place, epoll, answers)
     }
@@ -93,46 +94,27 @@ impl Streams {
     fn turn(&mut self, place: usize, epoll: &OwnedFd, answers: &Answers) -> io::Result<()> {
         let Self { places, input, head, .. } = self;
         let Some(Some(connection)) = places.get_mut(place) else { return Ok(()) };
-        match rustix::net::recv(&connection.socket, input.as_mut_slice(), RecvFlags::DONTWAIT) {
-            Err(Errno::AGAIN) => return self.watch(place, epoll, epoll::EventFlags::IN),
-            Ok((_, 0)) | Err(_) => {
-                places[place] = None;
-                self.free.push(place);
-                return Ok(());
-            }
-            Ok((_, len)) => {
-                head.clear();
-                let list = connection.take(&input[..len], head, answers);
-                if !head.is_empty() {
-                    let list_bytes = if list { answers.list.as_slice() } else { &[] };
-                    let done = written(rustix::io::writev(&connection.socket, &parts(head, list_bytes, 0)))?;
-                    if done < head.len() + list_bytes.len() {
-                        connection.output = Some(Output { head: head.clone(), list, done });
-                        return self.watch(place, epoll, epoll::EventFlags::OUT);
-                    }
-                }
-            }
-        }
-        self.watch(place, epoll, epoll::EventFlags::IN)
+        let wanted = connection.read(input, head, answers);
+        self.watch_or_close(place, wanted, epoll)
     }
 
-    /// Writes what waits.
-    fn go_on(&mut self, place: usize, epoll: &OwnedFd, answers: &Answers) -> io::Result<()> {
-        let Some(Some(Connection { socket, output: waits, .. })) = self.places.get_mut(place) else {
-            return Ok(());
-        };
-        let Some(output) = waits else { return Ok(()) };
-        let list = if output.list { answers.list.as_slice() } else { &[] };
-        output.done += written(rustix::io::writev(socket, &parts(&output.head, list, output.done)))?;
-        if output.done < output.head.len() + list.len() {
-            return Ok(());
+    /// Goes on with what a connection waits for; nothing more when it is over.
+    fn watch_or_close(
+        &mut self,
+        place: usize,
+        wanted: Option<EventFlags>,
+        epoll: &OwnedFd,
+    ) -> io::Result<()> {
+        if let Some(wanted) = wanted {
+            return self.watch(place, epoll, wanted);
         }
-        *waits = None;
-        self.watch(place, epoll, epoll::EventFlags::IN)
+        self.places[place] = None;
+        self.free.push(place);
+        Ok(())
     }
 
     /// Has a connection watched for reading or for writing.
-    fn watch(&mut self, place: usize, epoll: &OwnedFd, wanted: epoll::EventFlags) -> io::Result<()> {
+    fn watch(&mut self, place: usize, epoll: &OwnedFd, wanted: EventFlags) -> io::Result<()> {
         let Some(Some(connection)) = self.places.get_mut(place) else { return Ok(()) };
         let number = epoll::EventData::new_u64(u64::try_from(place).unwrap_or(u64::MAX));
         match connection.watched.replace(wanted) {
@@ -145,6 +127,39 @@ impl Streams {
 }
 
 impl Connection {
+    /// Reads once, answers what is whole; what it waits for then, `None` when it is over.
+    fn read(&mut self, input: &mut [u8], head: &mut Vec<u8>, answers: &Answers) -> Option<EventFlags> {
+        let len = match rustix::net::recv(&self.socket, &mut *input, RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN) => return Some(EventFlags::IN),
+            Ok((_, 0)) | Err(_) => return None,
+            Ok((_, len)) => len,
+        };
+        head.clear();
+        let list = self.take(input.get(..len)?, head, answers);
+        if head.is_empty() {
+            return Some(EventFlags::IN);
+        }
+        let body = if list { answers.list.as_slice() } else { &[] };
+        let done = written(rustix::io::writev(&self.socket, &parts(head, body, 0)))?;
+        if done == head.len() + body.len() {
+            return Some(EventFlags::IN);
+        }
+        self.output = Some(Output { head: head.clone(), list, done });
+        Some(EventFlags::OUT)
+    }
+
+    /// Writes what waits; what it waits for then, `None` when it is over.
+    fn write(&mut self, answers: &Answers) -> Option<EventFlags> {
+        let Some(output) = &mut self.output else { return Some(EventFlags::IN) };
+        let body = if output.list { answers.list.as_slice() } else { &[] };
+        output.done += written(rustix::io::writev(&self.socket, &parts(&output.head, body, output.done)))?;
+        if output.done < output.head.len() + body.len() {
+            return Some(EventFlags::OUT);
+        }
+        self.output = None;
+        Some(EventFlags::IN)
+    }
+
     /// Puts the answers to all whole records into `head`; whether the list of DUMP comes after them.
     fn take(&mut self, input: &[u8], head: &mut Vec<u8>, answers: &Answers) -> bool {
         if !self.begun.is_empty() {
@@ -183,10 +198,11 @@ fn parts<'a>(head: &'a [u8], list: &'a [u8], done: usize) -> [IoSlice<'a>; 2] {
     [IoSlice::new(&head[from_head..]), IoSlice::new(&list[from_list..])]
 }
 
-fn written(result: Result<usize, Errno>) -> io::Result<usize> {
+/// How much was written; `None` when nothing will be any more.
+fn written(result: Result<usize, Errno>) -> Option<usize> {
     match result {
-        Ok(count) => Ok(count),
-        Err(Errno::AGAIN) => Ok(0),
-        Err(errno) => Err(errno.into()),
+        Ok(count) => Some(count),
+        Err(Errno::AGAIN) => Some(0),
+        Err(_) => None,
     }
 }

@@ -30,7 +30,14 @@ pub(super) fn counted(plan: &Plan, report: &mut dyn FnMut(Line)) -> Result<()> {
     for (name, question) in wanted {
         let mut columns = [const { Vec::new() }; 4];
         for (side, column) in sides.iter().zip([Column::Ours, Column::Debian, Column::Limit]) {
-            let counts = (0..COUNTS).map(|_| count(side, question)).collect::<Result<Vec<f64>>>()?;
+            let counts = match (0..COUNTS).map(|_| count(side, question)).collect::<Result<Vec<f64>>>() {
+                Ok(counts) => counts,
+                Err(error) if plan.quick => {
+                    println!("SKIPPED: {name}: {error}");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             columns[column as usize].push(counts.into_iter().fold(f64::INFINITY, f64::min));
         }
         let bars = Bars { absolute: Some(3.0), ..NONE };

@@ -56,12 +56,11 @@ impl DescriptorLimit {
         let limit = getrlimit(Resource::Nofile);
         let needed = u64::from(connections) + RESERVED;
         if limit.maximum.is_some_and(|maximum| maximum < needed) {
-            return Err(format!(
-                "{connections} connections need a limit of {needed} descriptors (ulimit -Hn)"
-            )
-            .into());
+            return Err(format!("{connections} connections need {needed} descriptors (ulimit -Hn)").into());
         }
-        setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })?;
+        if limit.current.is_some_and(|current| current < needed) {
+            setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })?;
+        }
         Ok(Self(limit))
     }
 }
