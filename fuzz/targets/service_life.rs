@@ -1,0 +1,475 @@
+//! The life of a port mapper: calls of every class of callers, sweeps that find services dead, interfaces that change,
+//! reloads and restarts. Beside it a plain list that follows the changes as the journal does, and the rules about who
+//! may do what, written down again: the list and the registry never differ, and no row comes or goes against a rule.
+#![no_main]
+
+use fuzz::{CAPS, ELSEWHERE, HOME, bound, caller, handle, interfaces, is_unverified, owner};
+use libfuzzer_sys::fuzz_target;
+use oncrpc::bind::{self, Mapping, Netid, Protocol, Rpcb, UniversalAddress, V2, V3, V4};
+use oncrpc::xdr::{Encode, List, Reader, Writer};
+use oncrpc::{Answer, Call, Procedure, Program, Reply, Version, Xid};
+use rpcbind_core::Service;
+use rpcbind_core::caller::{Caller, Namespace, Now, Transport};
+use rpcbind_core::facts::{BoundFact, Facts, OwnerFact};
+use rpcbind_core::interfaces::Interfaces;
+use rpcbind_core::liveness::Judged;
+use rpcbind_core::outcome::{Change, Outcome};
+use rpcbind_core::policy::MAX_DATAGRAM_REPLY;
+use rpcbind_core::registry::{Owner, Row};
+use rpcbind_core::settings::{Grant, LivenessRules, Policy};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const PROGRAMS: [u32; 8] = [200_100, 200_101, 200_102, 100_003, 100_024, 100_000, 0, u32::MAX];
+const VERSIONS: [u32; 4] = [1, 2, 3, u32::MAX];
+const NETIDS: [&str; 12] =
+    ["udp", "tcp", "udp6", "tcp6", "local", "UDP", "sctp", "", "unix", "ticlts", "rawip", "none"];
+const ADDRESSES: [&str; 16] = [
+    "0.0.0.0.195.80",
+    "0.0.0.0.195.81",
+    "0.0.0.0.0195.80",
+    "::.195.80",
+    "0::0.195.80",
+    "/run/service",
+    "@service",
+    "192.0.2.1.195.80",
+    "198.51.100.9.195.80",
+    "0.0.0.0.8.1",
+    "0.0.0.0.3.255",
+    "0.0.0.0.0.0",
+    "::ffff:192.0.2.1.195.80",
+    "fe80::1.195.80",
+    "127.0.0.1.195.80",
+    "",
+];
+const DEAD_AFTER: Duration = Duration::from_secs(60);
+
+fuzz_target!(|input: &[u8]| {
+    let mut life = Life::new();
+    let mut bytes = Bytes(input);
+    while let Some(step) = bytes.next() {
+        life.step(step, &mut bytes);
+        life.assert_same();
+    }
+    life.restart();
+});
+
+/// The input, byte for byte; zeros behind its end.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().unwrap_or(0)
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[usize::from(self.byte()) % all.len()]
+    }
+
+    fn take(&mut self, len: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+}
+
+/// Who a caller is, and from where.
+type Who = (Owner, Namespace);
+
+struct Wanted<'a> {
+    program: Program,
+    version: Version,
+    netid: &'a str,
+    address: &'a [u8],
+}
+
+struct Life {
+    service: Service,
+    /// What a journal would have.
+    rows: Vec<Row>,
+    policy: Policy,
+    elapsed: Duration,
+    /// Whether rows may be there that the rules of now would not let in.
+    is_older: bool,
+}
+
+impl Life {
+    fn new() -> Self {
+        let liveness = LivenessRules { expire_dead: Some(DEAD_AFTER), ..LivenessRules::default() };
+        let policy = Policy { liveness, ..Policy::default() };
+        let service = fuzz::service(policy.clone());
+        let rows = service.registry().rows().cloned().collect();
+        Self { service, rows, policy, elapsed: Duration::ZERO, is_older: false }
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.elapsed, unix_seconds: 1_000_000_000 }
+    }
+
+    fn step(&mut self, step: u8, bytes: &mut Bytes<'_>) {
+        match step % 16 {
+            0..=5 => self.change(bytes, bind::SET),
+            6 | 7 => self.change(bytes, bind::UNSET),
+            8 | 9 => self.look_up(bytes),
+            10 => self.dump(),
+            11 => self.sweep(bytes),
+            12 => self.set_interfaces(bytes),
+            13 => self.reload(bytes),
+            14 => self.restart(),
+            _ => self.anything(bytes),
+        }
+    }
+
+    /// Sends a message: the reply, and what it changed.
+    fn send(&mut self, who: &Caller, choice: u8, message: &[u8]) -> (Vec<u8>, Option<Change>) {
+        let now = self.now();
+        let room = self.service.budget(who, message.len()).bytes();
+        assert!(room <= if is_unverified(who) { message.len().min(512) } else { MAX_DATAGRAM_REPLY });
+        let mut reply = vec![0; room];
+        let handled = handle(&mut self.service, now, who, choice, message, &mut reply);
+        let (len, body, change) = match handled.outcome {
+            Outcome::Silent => (0, None, None),
+            Outcome::Reply { len } => (len, None, None),
+            Outcome::Table { len, body } => (len, Some(body), None),
+            Outcome::Commit { len, change } => (len, None, Some(change)),
+            Outcome::Need(_) => unreachable!("questions are answered"),
+        };
+        reply.truncate(len);
+        reply.extend_from_slice(body.as_deref().unwrap_or_default());
+        if let Some(change) = &change {
+            self.follow(change);
+        }
+        (reply, change)
+    }
+
+    fn follow(&mut self, change: &Change) {
+        for gone in &change.removed {
+            let at = self.rows.iter().position(|row| row == gone).expect("what goes was there");
+            self.rows.remove(at);
+        }
+        self.rows.extend(change.added.clone());
+    }
+
+    /// SET or UNSET, in every version.
+    fn change(&mut self, bytes: &mut Bytes<'_>, procedure: Procedure) {
+        let (who, choice, called) = (caller(bytes.byte()), bytes.byte(), bytes.one_of(&[V2, V3, V4, V4]));
+        let wanted = wanted(bytes);
+        let message = match called {
+            V2 => mapping_call(procedure, &wanted, u32::from(bytes.byte()) << 8 | 80),
+            _ => rpcb_call(called, procedure, &wanted),
+        };
+        let before = self.rows.clone();
+        let (reply, change) = self.send(&who, choice, &message);
+        let is_true = answer(&reply).is_some_and(|results| results == [0, 0, 0, 1]);
+        assert_eq!(is_true, change.is_some(), "TRUE is a commit, and nothing else is");
+        let Some(change) = change else { return };
+        let who = identity(&self.policy, &who, choice).expect("only who is known may change anything");
+        assert_ne!(wanted.program, bind::PROGRAM);
+        for row in &change.removed {
+            assert_eq!((row.program, row.version), (wanted.program, wanted.version));
+            assert!(may_remove(who, row), "{who:?} removes {row:?}");
+        }
+        match &change.added {
+            Some(row) => self.assert_may_add(who, row, &before),
+            None if procedure == bind::UNSET => self.assert_nothing_is_left(who, &wanted, called),
+            None => assert!(change.removed.is_empty(), "SET removes only what it replaces"),
+        }
+    }
+
+    fn assert_may_add(&self, (owner, namespace): Who, row: &Row, before: &[Row]) {
+        assert_eq!((row.owner, row.namespace), (owner, namespace));
+        let privileged = match owner {
+            Owner::Uid(uid) => uid < 1000,
+            Owner::Unknown => false,
+        };
+        let granted = |grant: &Grant| owner == Owner::Uid(grant.uid);
+        let is_granted = self.policy.grants.iter().any(granted);
+        assert!(privileged || is_granted || ![100_003, 100_024].contains(&row.program.0), "{row:?}");
+        let family = self.service.netids().family(row.netid).expect("a netid of the table");
+        let address = UniversalAddress::parse(row.address.as_bytes(), family).expect("an address");
+        assert!(!row.address.contains(char::is_control));
+        if let Some(socket) = address.socket() {
+            assert_ne!(socket.port(), 0);
+            let is_reserved = socket.port() < 1024 || socket.port() == 2049;
+            assert!(!is_reserved || privileged || is_granted, "{row:?}");
+            let is_wildcard = socket.ip().is_unspecified();
+            assert!(is_wildcard || namespace == HOME || owner == Owner::ROOT, "{row:?}");
+        }
+        let same = |other: &&Row| (other.program, other.version, other.netid) == key(row);
+        assert_eq!(self.rows.iter().filter(same).count(), 1);
+        let is_new = before.iter().filter(same).count() == 0;
+        let owned = self.rows.iter().filter(|row| row.owner == owner).count();
+        assert!(owner == Owner::ROOT || owned <= CAPS.rows_per_uid);
+        let free = if owner == Owner::ROOT { CAPS.rows } else { CAPS.rows - CAPS.rows_for_root };
+        assert!(!is_new || self.rows.len() <= free);
+    }
+
+    /// After an UNSET that was TRUE there is nothing left that the caller could have meant.
+    fn assert_nothing_is_left(&self, (owner, namespace): Who, wanted: &Wanted<'_>, called: Version) {
+        let is_home_root = owner == Owner::ROOT && namespace == HOME;
+        let named = self.service.netids().find(wanted.netid.as_bytes());
+        let is_meant = |row: &&Row| {
+            (row.program, row.version) == (wanted.program, wanted.version)
+                && (row.namespace == namespace || is_home_root)
+                && match called {
+                    V2 => matches!(row.netid, Netid::UDP | Netid::TCP),
+                    _ => wanted.netid.is_empty() || named == Some(row.netid),
+                }
+        };
+        assert_eq!(self.rows.iter().find(is_meant), None);
+    }
+
+    /// GETPORT, GETADDR, GETVERSADDR and GETADDRLIST find what is there, and nothing else.
+    fn look_up(&mut self, bytes: &mut Bytes<'_>) {
+        let who = caller(bytes.byte());
+        let procedure = bytes.one_of(&[bind::GETADDR, bind::GETVERSADDR, bind::GETADDRLIST]);
+        let wanted = wanted(bytes);
+        let netid = match who.transport() {
+            Transport::Udp => Netid::UDP,
+            Transport::Tcp => Netid::TCP,
+            Transport::Udp6 => Netid::UDP6,
+            Transport::Tcp6 => Netid::TCP6,
+            Transport::Local => Netid::LOCAL,
+        };
+        let rows: Vec<&Row> =
+            self.rows.iter().filter(|row| (row.program, row.netid) == (wanted.program, netid)).collect();
+        let exact = rows.iter().find(|row| row.version == wanted.version);
+        let found = if procedure == bind::GETADDR { exact.or(rows.last()) } else { exact };
+        let found = found.map(|row| (*row).clone());
+        let (reply, change) = self.send(&who, 0, &rpcb_call(V4, procedure, &wanted));
+        assert_eq!(change, None);
+        let Some(results) = answer(&reply).filter(|_| procedure != bind::GETADDRLIST) else { return };
+        let text = Reader::new(results).opaque(128).expect("an address or nothing");
+        assert_eq!(text.is_empty(), found.is_none());
+        if let Some(row) = found {
+            let family = self.service.netids().family(netid).expect("a netid of our own");
+            let answered = UniversalAddress::parse(text, family).expect("an address");
+            let registered = UniversalAddress::parse(row.address.as_bytes(), family).expect("an address");
+            assert_eq!(answered.port(), registered.port());
+            let is_wildcard = registered.socket().is_some_and(|socket| socket.ip().is_unspecified());
+            assert!(is_wildcard || text == row.address.as_bytes());
+        }
+    }
+
+    /// DUMP lists every row, in the order of registration.
+    fn dump(&mut self) {
+        let unix = Caller::Unix { uid: Some(1000), namespace: HOME };
+        let (reply, _) = self.send(&unix, 0, &call(V3, bind::DUMP, &[]));
+        let results = answer(&reply).expect("unix sockets are never refused");
+        let listed: Vec<_> = List::<Rpcb<'_>>::new(Reader::new(results)).map(Result::unwrap).collect();
+        assert_eq!(listed.len(), self.rows.len());
+        for (listed, row) in listed.iter().zip(&self.rows) {
+            assert_eq!((listed.program, listed.version), (row.program, row.version));
+            assert_eq!(listed.netid, self.service.netids().name(row.netid).as_bytes());
+            assert_eq!(listed.address, row.address.as_bytes());
+        }
+        let (reply, _) = self.send(&unix, 0, &call(V2, bind::DUMP, &[]));
+        let results = answer(&reply).expect("unix sockets are never refused");
+        let listed = List::<Mapping>::new(Reader::new(results)).map(Result::unwrap);
+        let listed: Vec<_> = listed.map(|row| (row.program, row.version, row.protocol)).collect();
+        let mapping = |row: &Row| match row.netid {
+            Netid::UDP => Some((row.program, row.version, Protocol::UDP)),
+            Netid::TCP => Some((row.program, row.version, Protocol::TCP)),
+            _ => None,
+        };
+        assert_eq!(listed, self.rows.iter().filter_map(mapping).collect::<Vec<_>>());
+    }
+
+    /// Judges all rows, each with a fact of its own; only what can be judged dies, and only the long dead go.
+    fn sweep(&mut self, bytes: &mut Bytes<'_>) {
+        self.elapsed += Duration::from_secs(bytes.byte().into());
+        let (now, rows_max) = (self.now(), usize::from(bytes.byte() % 8) + 1);
+        let mut walk = self.service.sweep();
+        while !walk.is_finished() {
+            let ids: Vec<_> = self.service.to_judge(&mut walk, rows_max).map(|row| row.id).collect();
+            for id in ids {
+                let (seen, exact) = (bound(bytes.byte()), bound(bytes.byte()));
+                let mut judged = self.service.judge(now, id, seen, &Facts::default());
+                if matches!(judged, Judged::Need(_)) {
+                    assert_eq!(seen, BoundFact::Free);
+                    let facts = Facts { bound: Some(exact), ..Facts::default() };
+                    judged = self.service.judge(now, id, seen, &facts);
+                }
+                match judged {
+                    Judged::Need(_) => panic!("asked again for what was answered"),
+                    Judged::Expired(change) => {
+                        assert!(now.monotonic >= DEAD_AFTER && change.removed.len() == 1);
+                        assert!(change.removed.iter().all(is_judged) && change.added.is_none());
+                        self.follow(&change);
+                    }
+                    Judged::Died(row) | Judged::CameBack(row) => assert!(is_judged(&row)),
+                    Judged::Unchanged => {}
+                }
+            }
+        }
+    }
+
+    fn set_interfaces(&mut self, bytes: &mut Bytes<'_>) {
+        let which = bytes.byte();
+        let mut table = if which & 1 == 0 { interfaces() } else { Interfaces::default() };
+        table.interfaces.iter_mut().for_each(|interface| interface.up = which & 2 == 0);
+        let by = usize::from(which >> 4) % table.addresses.len().max(1);
+        table.addresses.rotate_left(by);
+        table.addresses.truncate(5 - usize::from(which >> 2 & 3));
+        self.service.set_interfaces(table);
+        self.is_older = true;
+    }
+
+    fn reload(&mut self, bytes: &mut Bytes<'_>) {
+        let which = bytes.byte();
+        let everything = Grant {
+            uid: 1000,
+            programs: vec![Program(100_003), Program(100_024)],
+            ports: vec![80, 1023, 2049],
+        };
+        self.policy = Policy {
+            insecure: which & 1 != 0,
+            nat: which & 2 == 0,
+            grants: if which & 4 != 0 { vec![everything] } else { vec![] },
+            limits: (which & 8 != 0).then(Default::default),
+            liveness: self.policy.liveness,
+            ..Policy::default()
+        };
+        self.service.set_policy(self.policy.clone());
+        self.is_older = true;
+    }
+
+    /// A new run takes every row of the last.
+    fn restart(&mut self) {
+        let mut next = fuzz::service(self.policy.clone());
+        let is_own = |row: &&Row| row.program == bind::PROGRAM;
+        for row in self.rows.iter().filter(|row| !is_own(row)) {
+            let taken = next.restore(row.clone());
+            assert!(taken.is_ok() || self.is_older, "{row:?} is lost: {taken:?}");
+        }
+        self.rows = next.registry().rows().cloned().collect();
+        (self.service, self.is_older) = (next, false);
+    }
+
+    /// Bytes that are no call of ours, or one of any procedure.
+    fn anything(&mut self, bytes: &mut Bytes<'_>) {
+        let (who, choice) = (caller(bytes.byte()), bytes.byte());
+        let (version, procedure, len) = (bytes.byte() % 8, bytes.byte() % 16, bytes.byte());
+        let arguments = bytes.take(len.into());
+        let message = call(Version(version.into()), Procedure(procedure.into()), arguments);
+        let (_, change) = self.send(&who, choice, &message);
+        assert!(change.is_none() || identity(&self.policy, &who, choice).is_some());
+    }
+
+    fn assert_same(&self) {
+        let registry = self.service.registry();
+        assert!(registry.rows().eq(&self.rows));
+        assert_eq!((registry.len(), registry.is_empty()), (self.rows.len(), self.rows.is_empty()));
+        assert!(self.rows.len() <= CAPS.rows);
+        let dead = registry.rows_with_liveness().filter(|(_, liveness)| liveness.is_dead()).count();
+        assert_eq!(registry.dead(), dead);
+        for owner in [Owner::Unknown, Owner::ROOT, Owner::Uid(100), Owner::Uid(1000)] {
+            assert_eq!(
+                registry.owned_by(owner),
+                self.rows.iter().filter(|row| row.owner == owner).count(),
+                "{owner:?}"
+            );
+        }
+        assert_eq!(self.rows.iter().filter(|row| row.program == bind::PROGRAM).count(), 5);
+    }
+}
+
+fn key(row: &Row) -> (Program, Version, Netid) {
+    (row.program, row.version, row.netid)
+}
+
+/// Services of home on transports that the kernel can be asked about.
+fn is_judged(row: &Row) -> bool {
+    row.namespace == HOME && row.program != bind::PROGRAM
+}
+
+/// Whose call it is, by what the kernel says; `None`: nobody's who may change anything.
+fn identity(policy: &Policy, caller: &Caller, choice: u8) -> Option<Who> {
+    let privileged = |from: &SocketAddr| from.ip().is_loopback() && from.port() < 1024;
+    let (from, local) = match caller {
+        Caller::Unix { uid, namespace } => return Some((uid.map_or(Owner::Unknown, Owner::Uid), *namespace)),
+        Caller::Connection { from, local } => (from, local.ip()),
+        Caller::Datagram(datagram) if is_unverified(caller) || datagram.mapped => return None,
+        Caller::Datagram(datagram) => (&datagram.from, datagram.destination),
+    };
+    let is_datagram = matches!(caller, Caller::Datagram(_));
+    if !(from.ip().is_loopback() && local.is_loopback()) {
+        return (policy.insecure && !is_datagram).then_some((Owner::Unknown, HOME));
+    }
+    let owner = match owner(choice, from.port()) {
+        OwnerFact::Unknown if privileged(from) => Owner::ROOT,
+        OwnerFact::Sockets(sockets) => match sockets[..] {
+            [] if !is_datagram && !policy.insecure => return None,
+            [socket] if socket.ours || socket.inode == 0 => Owner::Unknown,
+            [socket] if is_datagram && socket.uid < 1000 && !privileged(from) => Owner::Unknown,
+            [socket] => Owner::Uid(socket.uid),
+            _ => Owner::Unknown,
+        },
+        OwnerFact::Unknown => Owner::Unknown,
+    };
+    Some((owner, HOME))
+}
+
+/// Who may remove or replace a row at all: home's root, its owner from where it was registered, and at home anybody
+/// what is nobody's.
+fn may_remove((owner, namespace): Who, row: &Row) -> bool {
+    let is_nobodys = row.owner == Owner::Unknown && row.namespace == HOME && namespace == HOME;
+    let is_own = row.owner != Owner::Unknown && row.owner == owner && row.namespace == namespace;
+    let is_home_root = owner == Owner::ROOT && namespace == HOME;
+    assert!(namespace == HOME || namespace == ELSEWHERE);
+    is_home_root || is_own || is_nobodys
+}
+
+fn wanted<'a>(bytes: &mut Bytes<'a>) -> Wanted<'a> {
+    let (program, version) = (Program(bytes.one_of(&PROGRAMS)), Version(bytes.one_of(&VERSIONS)));
+    let netid = bytes.one_of(&NETIDS);
+    let address = match bytes.byte() {
+        0xff => {
+            let len = bytes.byte();
+            bytes.take(len.into())
+        }
+        choice => ADDRESSES[usize::from(choice) % ADDRESSES.len()].as_bytes(),
+    };
+    Wanted { program, version, netid, address }
+}
+
+fn call(version: Version, procedure: Procedure, arguments: &[u8]) -> Vec<u8> {
+    encoded(&Call { arguments, ..Call::new(Xid(7), bind::PROGRAM, version, procedure) })
+}
+
+fn rpcb_call(version: Version, procedure: Procedure, wanted: &Wanted<'_>) -> Vec<u8> {
+    let Wanted { program, version: wanted_version, netid, address } = *wanted;
+    let netid = netid.as_bytes();
+    call(
+        version,
+        procedure,
+        &encoded(&Rpcb { program, version: wanted_version, netid, address, owner: b"superuser" }),
+    )
+}
+
+fn mapping_call(procedure: Procedure, wanted: &Wanted<'_>, port: u32) -> Vec<u8> {
+    let protocol = if wanted.netid == "tcp" { Protocol::TCP } else { Protocol::UDP };
+    let mapping = Mapping { program: wanted.program, version: wanted.version, protocol, port };
+    call(V2, procedure, &encoded(&mapping))
+}
+
+fn encoded(value: &impl Encode) -> Vec<u8> {
+    let mut buffer = [0; 2_000];
+    let mut writer = Writer::new(&mut buffer);
+    value.encode(&mut writer).expect("there is room");
+    writer.written().to_vec()
+}
+
+/// The results of an accepted call.
+fn answer(reply: &[u8]) -> Option<&[u8]> {
+    match Reply::decode(reply).ok()?.answer {
+        Answer::Success(results) => Some(results),
+        _ => None,
+    }
+}
