@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use log::{info, warn};
-use oncrpc::bind;
+use oncrpc::bind::{self, AddressText};
 use rpcbind_core::caller::Namespace;
 use rpcbind_core::registry::Row;
 
@@ -57,10 +57,12 @@ pub(super) fn import(settings: &Settings, from: &Path) -> Result<(), StartError>
     let rows: Vec<Row> = beginning::placed(warm.rows, &before.rows, life.home)
         .iter()
         .filter_map(|row| {
-            if row.named(netids).is_none() {
-                warn!(target: START, "netid {} is not known here", Escaped(row.netid.as_bytes()));
+            let named = row.named(netids).filter(|row| row.address.len() <= AddressText::CAPACITY);
+            if named.is_none() {
+                let (netid, address) = (Escaped(row.netid.as_bytes()), Escaped(row.address.as_bytes()));
+                warn!(target: START, "netid {netid} is not known here, or {address} is too long");
             }
-            row.named(netids)
+            named
         })
         .collect();
     // The files that are in the state directory now are older than this.

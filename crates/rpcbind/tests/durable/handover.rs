@@ -197,6 +197,24 @@ fn what_is_exported_by_hand_is_what_debians_starts_with_and_back() {
 }
 
 #[test]
+fn an_imported_row_that_is_longer_than_ours_may_be_takes_none_with_it() {
+    testkit::require!("/sbin/rpcbind");
+    let (here, there) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    let daemon = Daemon::start(&there, &DaemonKind::debian()).unwrap();
+    let long = Service { netid: "local", address: format!("/{}", "x".repeat(200)), ..service(1) };
+    register(&there, &[service(0), long, service(2)]);
+    end(daemon);
+    let directory = tempfile::tempdir().unwrap();
+    let shared = directory.path().to_str().unwrap();
+    there.expect("/bin/sh", &["-c", &format!("cp -p /run/rpcbind/*.xdr {shared}/")]).unwrap();
+    let (success, said) = by_hand(&here, &["--import", shared]);
+    assert!(success && said.contains("2 registrations"), "{said}");
+    let daemon = start(&here);
+    assert_eq!(registered(&here), [service(0), service(2)]);
+    end(daemon);
+}
+
+#[test]
 fn a_directory_without_files_is_not_imported_and_one_that_is_not_there_not_written_to() {
     testkit::require!();
     let home = Namespace::new().unwrap();
