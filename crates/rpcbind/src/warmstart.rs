@@ -33,9 +33,9 @@ pub struct WarmRow {
     pub program: Program,
     /// Its version.
     pub version: Version,
-    /// The netid's name; bytes that are not UTF-8 are replaced, and no netid has those.
+    /// The netid's name.
     pub netid: String,
-    /// The universal address, likewise.
+    /// The universal address.
     pub address: String,
     /// Who registered it, as far as the file says.
     pub owner: Owner,
@@ -88,6 +88,14 @@ pub enum Fault {
         /// Where the first row too many begins.
         offset: usize,
     },
+    /// A row that cannot be registered: its netid or its address is not UTF-8.
+    #[error("{RPCB_FILE}: program {} version {}: netid or address is not text", .program.0, .version.0)]
+    NotText {
+        /// The program.
+        program: Program,
+        /// Its version.
+        version: Version,
+    },
     /// A row of version 2 stands for nothing that can be registered.
     #[error("{PMAP_FILE}: program {} version {} has protocol {} and port {}", .0.program.0, .0.version.0, .0.protocol.0, .0.port)]
     Mapping(Mapping),
@@ -103,22 +111,36 @@ pub fn read(directory: &Directory) -> WarmStart {
 /// not those of this one.
 #[must_use]
 pub fn read_since(directory: &Directory, since: Option<SystemTime>) -> WarmStart {
-    let mut start = WarmStart::default();
+    let mut faults = Vec::new();
     let mut file = |name, max| {
         let written_at = since.and_then(|since| directory.written_at(name).filter(|at| *at < since));
         if written_at.is_some() {
-            start.faults.push(Fault::OtherBoot { file: name });
+            faults.push(Fault::OtherBoot { file: name });
             return None;
         }
         directory.read(name, max).unwrap_or_else(|unfit| {
-            start.faults.push(Fault::Unfit { file: name, unfit });
+            faults.push(Fault::Unfit { file: name, unfit });
             None
         })
     };
-    let contents = [file(RPCB_FILE, MAX_BYTES), file(PMAP_FILE, PMAP_MAX_BYTES)];
+    let mut start = parse([file(RPCB_FILE, MAX_BYTES), file(PMAP_FILE, PMAP_MAX_BYTES)]);
+    start.faults.splice(..0, faults);
+    start
+}
+
+/// What the files hold, `rpcbind.xdr` first; `None` for one that is absent.
+#[must_use]
+pub fn parse(contents: [Option<Vec<u8>>; 2]) -> WarmStart {
+    let mut start = WarmStart::default();
     if let [Some(bytes), _] = &contents {
         let rows = elements(RPCB_FILE, bytes, |row: &Rpcb<'_>| row.program, &mut start.faults);
-        start.rows.extend(rows.iter().map(row));
+        for listed in &rows {
+            let Rpcb { program, version, .. } = *listed;
+            match row(listed) {
+                Some(row) => start.rows.push(row),
+                None => start.faults.push(Fault::NotText { program, version }),
+            }
+        }
     }
     if let [_, Some(bytes)] = &contents {
         let mappings = elements(PMAP_FILE, bytes, |row: &Mapping| row.program, &mut start.faults);
@@ -128,7 +150,7 @@ pub fn read_since(directory: &Directory, since: Option<SystemTime>) -> WarmStart
     start
 }
 
-/// The rows of an answer to DUMP of version 3 or 4, the port mapper's own left out.
+/// The rows of an answer to DUMP of version 3 or 4, without the port mapper's own and those that cannot be registered.
 ///
 /// # Errors
 /// The first thing wrong with it: half an answer is none.
@@ -137,7 +159,7 @@ pub fn listed(list: &[u8]) -> Result<Vec<WarmRow>, Fault> {
     let rows = elements("the answer to DUMP", list, |row: &Rpcb<'_>| row.program, &mut faults);
     match faults.into_iter().next() {
         Some(fault) => Err(fault),
-        None => Ok(rows.iter().map(row).collect()),
+        None => Ok(rows.iter().filter_map(row).collect()),
     }
 }
 
@@ -161,15 +183,7 @@ pub fn write<'a>(
 /// # Errors
 /// The system's. When there was no room for the new files, the old ones are what they were.
 pub fn write_rows(directory: &Directory, rows: &[WarmRow]) -> io::Result<[Vec<u8>; 2]> {
-    let owners: Vec<String> = rows.iter().map(|row| owner_text(row.owner)).collect();
-    let listed = rows.iter().zip(&owners).map(|(row, owner)| Rpcb {
-        program: row.program,
-        version: row.version,
-        netid: row.netid.as_bytes(),
-        address: row.address.as_bytes(),
-        owner: owner.as_bytes(),
-    });
-    let contents = [encode(listed, rpcb_bytes)?, encode(rows.iter().filter_map(mapping), |_| MAPPING_BYTES)?];
+    let contents = contents(rows)?;
     let files = [RPCB_FILE, PMAP_FILE];
     let names = files.map(|file| format!("{file}.new"));
     for (name, bytes) in names.iter().zip(&contents) {
@@ -181,6 +195,22 @@ pub fn write_rows(directory: &Directory, rows: &[WarmRow]) -> io::Result<[Vec<u8
     }
     directory.sync()?;
     Ok(contents)
+}
+
+/// What [`write_rows`] writes.
+///
+/// # Errors
+/// A row is longer than a list can have it.
+pub fn contents(rows: &[WarmRow]) -> io::Result<[Vec<u8>; 2]> {
+    let owners: Vec<String> = rows.iter().map(|row| owner_text(row.owner)).collect();
+    let listed = rows.iter().zip(&owners).map(|(row, owner)| Rpcb {
+        program: row.program,
+        version: row.version,
+        netid: row.netid.as_bytes(),
+        address: row.address.as_bytes(),
+        owner: owner.as_bytes(),
+    });
+    Ok([encode(listed, rpcb_bytes)?, encode(rows.iter().filter_map(mapping), |_| MAPPING_BYTES)?])
 }
 
 /// The SHA-256 of each file.
@@ -272,14 +302,15 @@ fn merge(mappings: Vec<Mapping>, start: &mut WarmStart) {
     }
 }
 
-fn row(listed: &Rpcb<'_>) -> WarmRow {
-    WarmRow {
+/// `None` when its names are not text.
+fn row(listed: &Rpcb<'_>) -> Option<WarmRow> {
+    Some(WarmRow {
         program: listed.program,
         version: listed.version,
-        netid: String::from_utf8_lossy(listed.netid).into_owned(),
-        address: String::from_utf8_lossy(listed.address).into_owned(),
+        netid: str::from_utf8(listed.netid).ok()?.to_owned(),
+        address: str::from_utf8(listed.address).ok()?.to_owned(),
         owner: owner(listed.owner),
-    }
+    })
 }
 
 /// An owner's name: `superuser`, or a uid in decimal.

@@ -53,6 +53,18 @@ fn files(place: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_row_whose_names_are_not_text_is_left_out_and_named() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (mut contents, _) = written(place.path());
+    let at = contents[0].windows(5).position(|bytes| bytes == b"/run/").expect("a path");
+    contents[0][at + 5] = 0xff;
+    let start = parse(contents.map(Some));
+    assert_eq!(start.rows, some_rows()[2..5].iter().map(warm).collect::<Vec<_>>());
+    let said: Vec<String> = start.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["rpcbind.xdr: program 100024 version 1: netid or address is not text"]);
+}
+
+#[test]
 fn what_was_written_is_read_again_without_the_port_mappers_own_rows() {
     let place = tempfile::tempdir().expect("a directory");
     let (contents, start) = written(place.path());
