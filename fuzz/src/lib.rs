@@ -1,6 +1,10 @@
 //! The small world that targets share: a host with two interfaces, callers of every class, and a kernel that answers
 //! questions about them, all chosen by bytes of the input.
 
+mod bytes;
+
+pub use bytes::Bytes;
+
 use oncrpc::bind::Netid;
 use oncrpc::{Program, Version};
 use rpcbind_core::Service;

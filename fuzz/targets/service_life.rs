@@ -3,7 +3,7 @@
 //! may do what, written down again: the list and the registry never differ, and no row comes or goes against a rule.
 #![no_main]
 
-use fuzz::{CAPS, ELSEWHERE, HOME, bound, caller, handle, interfaces, is_unverified, owner};
+use fuzz::{Bytes, CAPS, ELSEWHERE, HOME, bound, caller, handle, interfaces, is_unverified, owner};
 use libfuzzer_sys::fuzz_target;
 use oncrpc::bind::{self, Mapping, Netid, Protocol, Rpcb, UniversalAddress, V2, V3, V4};
 use oncrpc::xdr::{Encode, List, Reader, Writer};
@@ -53,31 +53,6 @@ fuzz_target!(|input: &[u8]| {
     }
     life.restart();
 });
-
-/// The input, byte for byte; zeros behind its end.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().unwrap_or(0)
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[usize::from(self.byte()) % all.len()]
-    }
-
-    fn take(&mut self, len: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-}
 
 /// Who a caller is, and from where.
 type Who = (Owner, Namespace);
@@ -356,7 +331,7 @@ impl Life {
     fn anything(&mut self, bytes: &mut Bytes<'_>) {
         let (who, choice) = (caller(bytes.byte()), bytes.byte());
         let (version, procedure, len) = (bytes.byte() % 8, bytes.byte() % 16, bytes.byte());
-        let arguments = bytes.take(len.into());
+        let arguments = bytes.part(len.into());
         let message = call(Version(version.into()), Procedure(procedure.into()), arguments);
         let (_, change) = self.send(&who, choice, &message);
         assert!(change.is_none() || identity(&self.policy, &who, choice).is_some());
@@ -432,7 +407,7 @@ fn wanted<'a>(bytes: &mut Bytes<'a>) -> Wanted<'a> {
     let address = match bytes.byte() {
         0xff => {
             let len = bytes.byte();
-            bytes.take(len.into())
+            bytes.part(len.into())
         }
         choice => ADDRESSES[usize::from(choice) % ADDRESSES.len()].as_bytes(),
     };

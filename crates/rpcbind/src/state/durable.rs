@@ -70,7 +70,7 @@ impl Durable {
     ) -> (Self, Beginning) {
         let Places { disk, memory, life } = places;
         let (disk, restored, files) = on_disk(disk, life);
-        let (memory, stored) = memory.map(|memory| Journal::recall(memory, life)).unzip();
+        let (memory, stored) = memory.map(|memory| Journal::restore(memory, life)).unzip();
         let stored = stored.unwrap_or_default();
         report(
             stored.faults.iter().map(|fault| format!("the table that the service manager holds: {fault}")),

@@ -5,7 +5,6 @@
 use super::directory::Directory;
 use super::format::{self, FileDigests, KeptRow, Life, Record};
 use super::medium::{Medium, OnDisk};
-use super::memory::Memory;
 use super::reading::Restored;
 use oncrpc::bind::Netids;
 use rpcbind_core::outcome::Change;
@@ -61,16 +60,10 @@ impl Journal {
     }
 }
 
-impl Journal<Memory> {
-    /// Reads what the last life left with the service manager. Nothing is written yet.
-    #[must_use]
-    pub fn recall(memory: Memory, life: Life) -> (Self, Restored) {
-        Self::restore(memory, life)
-    }
-}
-
 impl<M: Medium> Journal<M> {
-    fn restore(mut medium: M, life: Life) -> (Self, Restored) {
+    /// Reads what the last life left. Nothing is written yet.
+    #[must_use]
+    pub fn restore(mut medium: M, life: Life) -> (Self, Restored) {
         let restored = medium.restore(life);
         let journal = Self {
             medium,

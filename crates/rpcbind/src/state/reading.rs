@@ -47,7 +47,7 @@ pub enum Fault {
 }
 
 /// Reads a journal, and believes it if it is of this life.
-pub(super) fn read(source: impl Read, life: Life) -> Restored {
+pub fn read(source: impl Read, life: Life) -> Restored {
     let mut restored = Restored::default();
     let mut table = Table::default();
     let mut whose = None;

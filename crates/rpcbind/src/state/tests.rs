@@ -201,7 +201,7 @@ fn a_journal_that_has_grown_is_rewritten_on_disk_and_in_memory_and_keeps_every_r
     let (mut journal, _) = Journal::open(directory(path.path()), LIFE);
     let memory = Memory::new(Vec::new()).unwrap();
     let files = memory.files().map(|file| file.try_clone().unwrap());
-    let (mut stored, _) = Journal::recall(memory, LIFE);
+    let (mut stored, _) = Journal::restore(memory, LIFE);
     journal.begin(NOW, std::iter::empty(), &netids);
     stored.begin(NOW, std::iter::empty(), &netids);
     let mut now = row(1, 1);
@@ -223,7 +223,7 @@ fn a_journal_that_has_grown_is_rewritten_on_disk_and_in_memory_and_keeps_every_r
     assert_eq!((addresses(&restored), restored.sequence), (vec![&*now.address], Some(20_000)));
     let lens = files.each_ref().map(|file| file.metadata().unwrap().len());
     assert!(lens.iter().all(|len| *len <= 300 << 10), "{lens:?} bytes for one row");
-    let (_, restored) = Journal::recall(Memory::new(files.into()).unwrap(), LIFE);
+    let (_, restored) = Journal::restore(Memory::new(files.into()).unwrap(), LIFE);
     assert_eq!((addresses(&restored), restored.sequence), (vec![&*now.address], Some(20_000)));
 }
 
