@@ -1,11 +1,11 @@
-//! The life of a port mapper: calls of every class of callers, sweeps that find services dead, interfaces that change,
-//! reloads and restarts. Beside it a plain list that follows the changes as the journal does, and the rules about who
+//! The life of a port mapper: calls of every class of callers, remote calls and what services answer to them, sweeps
+//! that find services dead, interfaces that change, reloads and restarts. Beside it a plain list that follows the changes as the journal does, and the rules about who
 //! may do what, written down again: the list and the registry never differ, and no row comes or goes against a rule.
 #![no_main]
 
 use fuzz::{Bytes, CAPS, ELSEWHERE, HOME, bound, caller, handle, interfaces, is_unverified, owner};
 use libfuzzer_sys::fuzz_target;
-use oncrpc::bind::{self, Mapping, Netid, Protocol, Rpcb, UniversalAddress, V2, V3, V4};
+use oncrpc::bind::{self, Mapping, Netid, Protocol, RemoteCall, Rpcb, UniversalAddress, V2, V3, V4};
 use oncrpc::xdr::{Encode, List, Reader, Writer};
 use oncrpc::{Answer, Call, Procedure, Program, Reply, Version, Xid};
 use rpcbind_core::Service;
@@ -13,7 +13,7 @@ use rpcbind_core::caller::{Caller, Namespace, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact};
 use rpcbind_core::interfaces::Interfaces;
 use rpcbind_core::liveness::Judged;
-use rpcbind_core::outcome::{Change, Outcome};
+use rpcbind_core::outcome::{Change, Forward, Outcome, RemoteEnd};
 use rpcbind_core::policy::MAX_DATAGRAM_REPLY;
 use rpcbind_core::registry::{Owner, Row};
 use rpcbind_core::settings::{Grant, LivenessRules, Policy};
@@ -72,6 +72,18 @@ struct Life {
     elapsed: Duration,
     /// Whether rows may be there that the rules of now would not let in.
     is_older: bool,
+    /// Remote calls whose end has not come.
+    under_way: Vec<UnderWay>,
+}
+
+struct UnderWay {
+    forward: Forward,
+    caller: Caller,
+    /// The xid of the call that asked for it.
+    xid: [u8; 4],
+    /// What may answer it.
+    room: usize,
+    since: Duration,
 }
 
 impl Life {
@@ -80,7 +92,8 @@ impl Life {
         let policy = Policy { liveness, ..Policy::default() };
         let service = fuzz::service(policy.clone());
         let rows = service.registry().rows().cloned().collect();
-        Self { service, rows, policy, elapsed: Duration::ZERO, is_older: false }
+        let (elapsed, under_way) = (Duration::ZERO, Vec::new());
+        Self { service, rows, policy, elapsed, is_older: false, under_way }
     }
 
     fn now(&self) -> Now {
@@ -88,7 +101,7 @@ impl Life {
     }
 
     fn step(&mut self, step: u8, bytes: &mut Bytes<'_>) {
-        match step % 16 {
+        match step % 20 {
             0..=5 => self.change(bytes, bind::SET),
             6 | 7 => self.change(bytes, bind::UNSET),
             8 | 9 => self.look_up(bytes),
@@ -97,7 +110,10 @@ impl Life {
             12 => self.set_interfaces(bytes),
             13 => self.reload(bytes),
             14 => self.restart(),
-            _ => self.anything(bytes),
+            15 => self.anything(bytes),
+            16 | 17 => self.call_remotely(bytes),
+            18 => self.answer_remotely(bytes),
+            _ => self.expire(bytes),
         }
     }
 
@@ -114,6 +130,10 @@ impl Life {
             Outcome::Table { len, body } => (len, Some(body), None),
             Outcome::Commit { len, change } => (len, None, Some(change)),
             Outcome::Need(_) => unreachable!("questions are answered"),
+            Outcome::Forward(forward) => {
+                self.is_called(forward, who, message, room);
+                (0, None, None)
+            }
         };
         reply.truncate(len);
         reply.extend_from_slice(body.as_deref().unwrap_or_default());
@@ -325,6 +345,98 @@ impl Life {
         }
         self.rows = next.registry().rows().cloned().collect();
         (self.service, self.is_older) = (next, false);
+        self.under_way.clear();
+    }
+
+    /// CALLIT, BCAST and INDIRECT.
+    fn call_remotely(&mut self, bytes: &mut Bytes<'_>) {
+        let who = caller(bytes.byte());
+        let forms = [(V2, bind::CALLIT), (V3, bind::CALLIT), (V4, bind::BCAST), (V4, bind::INDIRECT)];
+        let ((called, form), xid) = (bytes.one_of(&forms), Xid(bytes.byte().into()));
+        let (program, version) = (Program(bytes.one_of(&PROGRAMS)), Version(bytes.one_of(&VERSIONS)));
+        let (procedure, len) = (Procedure(u32::from(bytes.byte() % 4)), bytes.byte());
+        let wanted = RemoteCall { program, version, procedure, arguments: bytes.part(len.into()) };
+        let arguments = encoded(&wanted);
+        let call = Call { arguments: &arguments, ..Call::new(xid, bind::PROGRAM, called, form) };
+        let (reply, change) = self.send(&who, 0, &encoded(&call));
+        assert!(change.is_none());
+        assert!(reply.is_empty() || reply[..4] == xid.0.to_be_bytes());
+    }
+
+    /// Only a service of this host is ever called, never ourselves, and no more often than is allowed.
+    fn is_called(&mut self, forward: Forward, who: &Caller, message: &[u8], room: usize) {
+        let call = Call::decode(&forward.message).expect("what is sent is a call");
+        assert!(call.program != bind::PROGRAM && call.program.0 != 100_003);
+        let is_at = |row: &&Row| {
+            let family = self.service.netids().family(row.netid).expect("a netid of the table");
+            let at =
+                UniversalAddress::parse(row.address.as_bytes(), family).and_then(|address| address.port());
+            (row.program, row.version, at) == (call.program, call.version, Some(forward.to.port()))
+                && matches!(row.netid, Netid::UDP | Netid::UDP6)
+        };
+        assert!(self.rows.iter().any(|row| is_at(&row)), "{forward:?} is to nobody who is registered");
+        assert!(forward.to.port() != 111 && forward.to.ip().is_loopback() || self.is_own(&forward));
+        let xid = *message.first_chunk().expect("a call has an xid");
+        self.under_way.push(UnderWay { forward, caller: *who, xid, room, since: self.elapsed });
+        assert!(self.service.calls_under_way() <= 8 + 2);
+    }
+
+    fn is_own(&self, forward: &Forward) -> bool {
+        interfaces().addresses.iter().any(|own| own.address == forward.to.ip())
+    }
+
+    /// A datagram comes in where services answer: only that of the one that was called, with the xid of that call,
+    /// ends it, once.
+    fn answer_remotely(&mut self, bytes: &mut Bytes<'_>) {
+        let (which, kind, len) = (usize::from(bytes.byte()), bytes.byte(), bytes.byte());
+        let results = bytes.part(len.into());
+        let Some(at) = which.checked_rem(self.under_way.len()) else { return };
+        let forward = &self.under_way[at].forward;
+        let mut from = forward.to;
+        let mut xid: [u8; 4] = *forward.message.first_chunk().expect("a call has an xid");
+        from.set_port(from.port() ^ u16::from(kind & 1));
+        xid[3] ^= kind >> 1 & 1;
+        let message_type = u32::from(kind >> 2 & 1 == 0);
+        let is_right = kind & 7 == 0;
+        let head: &[u32] = if kind & 8 == 0 { &[0, 0, 0, 0] } else { &[] };
+        let mut answer = [xid, message_type.to_be_bytes()].concat();
+        answer.extend(head.iter().flat_map(|word| word.to_be_bytes()));
+        answer.extend_from_slice(results);
+        let mut reply = vec![0; 9_000];
+        let end = self.service.answered(self.now(), from, &answer, &mut reply);
+        assert_eq!(end.as_ref().map(|end| end.call), is_right.then_some(self.under_way[at].forward.call));
+        if let Some(end) = end {
+            self.ended(end, &reply);
+        }
+    }
+
+    /// What leaves for a remote call that has ended goes to whoever asked, and is no longer than that may be.
+    fn ended(&mut self, end: RemoteEnd, reply: &[u8]) {
+        let at = self.under_way.iter().position(|call| call.forward.call == end.call);
+        let call = self.under_way.remove(at.expect("it was under way"));
+        assert_eq!(end.caller, call.caller);
+        let Some(late) = end.reply else { return };
+        assert!(late.len <= call.room && late.budget.bytes() <= call.room);
+        let reply = Reply::decode(&reply[..late.len]).expect("what leaves is a reply");
+        assert_eq!(reply.xid.0.to_be_bytes(), call.xid);
+    }
+
+    /// Time passes; what has taken too long ends, and one call that cannot be delivered.
+    fn expire(&mut self, bytes: &mut Bytes<'_>) {
+        self.elapsed += Duration::from_millis(u64::from(bytes.byte()) * 64);
+        let mut reply = vec![0; 9_000];
+        if let Some(at) = usize::from(bytes.byte()).checked_rem(self.under_way.len()) {
+            let id = self.under_way[at].forward.call;
+            let end = self.service.undeliverable(self.now(), id, &mut reply).expect("it is under way");
+            self.ended(end, &reply);
+            assert_eq!(self.service.undeliverable(self.now(), id, &mut reply), None);
+        }
+        while let Some(end) = self.service.expire(self.now(), &mut reply) {
+            self.ended(end, &reply);
+        }
+        let expiry = self.policy.remote_calls.expiry;
+        assert!(self.under_way.iter().all(|call| self.elapsed < call.since + expiry));
+        assert!(self.service.next_deadline().is_none_or(|deadline| deadline > self.elapsed));
     }
 
     /// Bytes that are no call of ours, or one of any procedure.
@@ -342,6 +454,7 @@ impl Life {
         assert!(registry.rows().eq(&self.rows));
         assert_eq!((registry.len(), registry.is_empty()), (self.rows.len(), self.rows.is_empty()));
         assert!(self.rows.len() <= CAPS.rows);
+        assert_eq!(self.service.calls_under_way(), self.under_way.len());
         let dead = registry.rows_with_liveness().filter(|(_, liveness)| liveness.is_dead()).count();
         assert_eq!(registry.dead(), dead);
         for owner in [Owner::Unknown, Owner::ROOT, Owner::Uid(100), Owner::Uid(1000)] {
