@@ -47,7 +47,8 @@ pub enum Outcome {
     /// Nothing was changed or counted. Answer and call again with the same message.
     Need(Question),
     /// A service of this host is to be called. The caller is answered, or not, when that call ends: by
-    /// [`Service::answered`](crate::Service::answered), [`Service::expire`](crate::Service::expire) or
+    /// [`Service::answered`](crate::Service::answered), [`Service::expire`](crate::Service::expire),
+    /// [`Service::unreachable`](crate::Service::unreachable) or
     /// [`Service::undeliverable`](crate::Service::undeliverable), once.
     Forward(Forward),
 }

@@ -84,12 +84,7 @@ impl Service {
         if u32::from_be_bytes(*message_type) != REPLY {
             return None;
         }
-        let table = &mut self.forwards.as_mut()?.table;
-        let pending = table.find(Xid(u32::from_be_bytes(*xid)))?;
-        if (pending.to.ip(), pending.to.port()) != (from.ip(), from.port()) {
-            return None;
-        }
-        let pending = table.take(pending.id)?;
+        let pending = self.take(from, Xid(u32::from_be_bytes(*xid)))?;
         let result = match Reply::decode(datagram) {
             Ok(Reply { answer: Answer::Success(results), .. }) => Ok(results),
             _ => Err(Reason::RemoteCallFailed),
@@ -97,7 +92,30 @@ impl Service {
         Some(self.end(now, pending, result, reply))
     }
 
-    /// Ends a call that could not be sent, or whose service is known to be gone. `None`: it has ended already.
+    /// Ends a call that did not arrive: the kernel gave back what was sent `to` a service, or its beginning. `None`: it
+    /// is no call that is under way.
+    pub fn unreachable(
+        &mut self,
+        now: Now,
+        to: SocketAddr,
+        message: &[u8],
+        reply: &mut [u8],
+    ) -> Option<RemoteEnd> {
+        let (xid, _) = message.split_first_chunk()?;
+        let pending = self.take(to, Xid(u32::from_be_bytes(*xid)))?;
+        Some(self.end(now, pending, Err(Reason::RemoteCallFailed), reply))
+    }
+
+    /// Takes out the call with this xid, if this is the service that was called.
+    fn take(&mut self, service: SocketAddr, xid: Xid) -> Option<Pending> {
+        let table = &mut self.forwards.as_mut()?.table;
+        let pending = table.find(xid)?;
+        let is_called = (pending.to.ip(), pending.to.port()) == (service.ip(), service.port());
+        let id = pending.id;
+        if is_called { table.take(id) } else { None }
+    }
+
+    /// Ends a call that could not be sent. `None`: it has ended already.
     pub fn undeliverable(&mut self, now: Now, call: RemoteId, reply: &mut [u8]) -> Option<RemoteEnd> {
         let pending = self.forwards.as_mut()?.table.take(call)?;
         Some(self.end(now, pending, Err(Reason::RemoteCallFailed), reply))

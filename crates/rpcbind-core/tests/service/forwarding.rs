@@ -203,6 +203,10 @@ fn an_answer_counts_from_the_called_address_with_the_new_xid_and_once() {
     for noise in [&b""[..], b"1234", &right[..7], &forward.message, &old_xid] {
         assert!(host.answered(forward.to, noise).is_none(), "{noise:?}");
     }
+    // Nor does what the kernel says about other services, or other calls.
+    assert!(host.unreachable(at("127.0.0.1:5001"), &forward.message).is_none());
+    assert!(host.unreachable(forward.to, &old_xid).is_none());
+    assert!(host.unreachable(forward.to, &forward.message[..3]).is_none());
     assert_eq!(host.service.calls_under_way(), 1);
     assert!(host.answered(forward.to, &right).is_some());
     assert!(host.answered(forward.to, &right).is_none(), "a second answer");
@@ -268,6 +272,7 @@ fn indirect_is_told_of_every_failure_and_the_broadcast_forms_of_none() {
         Reason::RemoteCallFailed,
     );
     ends(&|host, forward| host.undeliverable(forward.call), Reason::RemoteCallFailed);
+    ends(&|host, forward| host.unreachable(forward.to, &forward.message[..4]), Reason::RemoteCallFailed);
     ends(&|host, _| host.expire(Duration::from_secs(10)), Reason::RemoteCallTimedOut);
     assert_eq!(host.service.calls_under_way(), 0);
 }

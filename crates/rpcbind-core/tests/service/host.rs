@@ -152,6 +152,12 @@ impl Host {
         Late::of(|reply| self.service.undeliverable(now, call, reply))
     }
 
+    /// The kernel gives back what was sent to a service.
+    pub(crate) fn unreachable(&mut self, to: SocketAddr, message: &[u8]) -> Option<Late> {
+        let now = self.now();
+        Late::of(|reply| self.service.unreachable(now, to, message, reply))
+    }
+
     /// A call ends whose time is over at a moment.
     pub(crate) fn expire(&mut self, monotonic: Duration) -> Option<Late> {
         let now = Now { monotonic, ..self.now() };

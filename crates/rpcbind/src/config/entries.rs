@@ -137,7 +137,8 @@ entries! {
         applies: AtRestart,
         flag: Some("-r"),
         about: "Call services of this host over UDP for others (CALLIT, BCAST, INDIRECT), as clients want that look \
-                for a server by broadcast. The services see the calls come from this host.",
+                for a server by broadcast. The services see the calls come from this host. Results that are longer \
+                than the request reach callers over UDP on other hosts only as udp-full says.",
     };
     REMOTE_CALL_ALLOW = Entry {
         key: "remote-call-allow",

@@ -285,6 +285,12 @@ impl Dispatch {
         Some(self.end(end))
     }
 
+    /// Ends a remote call that did not arrive; `None` when it is none under way.
+    pub(crate) fn came_back(&mut self, to: SocketAddr, message: &[u8], reply: &mut [u8]) -> Option<Ended> {
+        let end = self.service.unreachable(self.now, to, message, reply)?;
+        Some(self.end(end))
+    }
+
     /// Ends a remote call whose time is over.
     pub(crate) fn expired(&mut self, reply: &mut [u8]) -> Option<Ended> {
         let end = self.service.expire(self.now, reply)?;

@@ -43,8 +43,10 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Takes the answers at a socket, a bounded number; whether the host is out of memory.
+    /// Takes the answers at a socket, and what was sent and came back, a bounded number; whether the host is out of
+    /// memory.
     pub(super) fn answers(&mut self, index: usize) -> bool {
+        self.calls_that_came_back(index);
         for _ in 0..ANSWERS_MAX {
             let Some(Source { kind: Kind::Answers(outlet), .. }) = self.sources.get(index) else {
                 return false;
@@ -67,6 +69,19 @@ impl EventLoop {
             }
         }
         false
+    }
+
+    /// Ends calls that did not arrive. As long as one is left the poller reports the socket.
+    fn calls_that_came_back(&mut self, index: usize) {
+        for _ in 0..ANSWERS_MAX {
+            let Some(Source { kind: Kind::Answers(outlet), .. }) = self.sources.get(index) else { return };
+            let Ok((len, to)) = outlet.receive_back(&mut self.remote.answer) else { return };
+            let message = self.remote.answer.get(..len).unwrap_or(&[]);
+            let ended = to.and_then(|to| self.dispatch.came_back(to, message, &mut self.remote.reply));
+            if let Some(ended) = ended {
+                self.deliver(ended);
+            }
+        }
     }
 
     /// Ends the calls whose time is over; some of them, when there are very many: then the next deadline is past.

@@ -16,12 +16,17 @@ struct Service(UdpSocket);
 
 impl Service {
     fn new(house: &mut House, address: &str, netid: Netid) -> Self {
+        Self::of_version(house, address, netid, 1)
+    }
+
+    fn of_version(house: &mut House, address: &str, netid: Netid, version: u32) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_nonblocking(true).unwrap();
         let port = socket.local_addr().unwrap().port().to_be_bytes();
         let any = if netid == Netid::UDP { "0.0.0.0" } else { "::" };
         let address = format!("{any}.{}.{}", port[0], port[1]);
-        let row = Row { program: PROGRAM, netid, address: address.into(), ..row(0) };
+        let version = Version(version);
+        let row = Row { program: PROGRAM, version, netid, address: address.into(), ..row(0) };
         assert_eq!(house.event_loop.dispatch().service.restore(row), Ok(()));
         Self(socket)
     }
@@ -42,8 +47,12 @@ impl Service {
 }
 
 fn indirect(xid: u32) -> Vec<u8> {
-    let wanted =
-        RemoteCall { program: PROGRAM, version: Version(1), procedure: Procedure(7), arguments: &[0; 40] };
+    indirect_of_version(xid, 1)
+}
+
+fn indirect_of_version(xid: u32, version: u32) -> Vec<u8> {
+    let version = Version(version);
+    let wanted = RemoteCall { program: PROGRAM, version, procedure: Procedure(7), arguments: &[0; 40] };
     let mut arguments = [0; 100];
     let mut writer = Writer::new(&mut arguments);
     wanted.encode(&mut writer).unwrap();
@@ -189,4 +198,28 @@ fn what_others_send_to_the_socket_that_calls_leave_from_means_nothing() {
     service.answer(from, call, b"good");
     let reply = house.until("the answer", |_| heard(&client));
     assert_eq!(results(&reply), b"good");
+}
+
+#[test]
+fn a_service_that_is_gone_is_an_error_at_once_and_disturbs_no_other() {
+    let mut house = House::calling(0);
+    for (address, netid) in [("127.0.0.1", Netid::UDP), ("[::1]", Netid::UDP6)] {
+        let gone = Service::new(&mut house, &format!("{address}:0"), netid);
+        drop(gone);
+        let client = udp(&mut house, address);
+        for round in 0..3 {
+            client.send(&indirect(round)).unwrap();
+            let reply = house.until("an error", |_| heard(&client));
+            assert_eq!((xid(&reply), Reply::decode(&reply).unwrap().answer), (round, Answer::SystemError));
+        }
+        let service = Service::of_version(&mut house, &format!("{address}:0"), netid, 2);
+        client.send(&indirect_of_version(9, 2)).unwrap();
+        let (from, call) = house.until("the call", |_| service.called());
+        service.answer(from, call, b"1234");
+        let reply = house.until("the answer", |_| heard(&client));
+        assert_eq!((xid(&reply), results(&reply)), (9, b"1234".to_vec()));
+    }
+    // Nothing is left that would wake the loop again and again.
+    house.turn();
+    assert_eq!(house.event_loop.until_deadline(), None);
 }
