@@ -299,8 +299,8 @@ pub(crate) fn encode_results(
 }
 
 impl Service {
-    /// Counts a remote call as the C daemon does: when it is asked for, by whether its service is registered. Calls that
-    /// nobody may make are not counted.
+    /// Counts a remote call as the C daemon does: when it is asked for, by whether its service is registered. Calls
+    /// that nobody may make are not counted.
     fn count_remote(&mut self, counted: Counted, success: bool) {
         let Counted { by, program, version, procedure, netid, indirect } = counted;
         let is_known = success || self.registry.has(program);

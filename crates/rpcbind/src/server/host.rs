@@ -127,7 +127,8 @@ pub(super) fn forwarding(remote: &Remote) -> Forwarding {
     }
 }
 
-/// Reads the interfaces and follows them from then on, as a member of the port mappers' multicast group on each or not; `None`, after a warning, where the kernel does not tell.
+/// Reads the interfaces and follows them from then on, as a member of the port mappers' multicast group on each or not;
+/// `None`, after a warning, where the kernel does not tell.
 pub(super) fn follow_interfaces(
     service: &mut Service,
     sockets: &[Socket],
