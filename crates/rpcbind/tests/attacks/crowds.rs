@@ -104,7 +104,8 @@ fn clients_that_ask_for_lists_and_never_read_are_closed_and_disturb_nobody() {
     }
     let (took, used) = (began.elapsed(), scene.cpu_ticks() - ticks);
     println!("closed after {took:?}, {used} hundredths of a second, {} kB more", most.saturating_sub(memory));
-    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(15), "{took:?}");
+    // Ten seconds after the last that went in: the kernel offers again and again, and the client's may take a little more.
+    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(24), "{took:?}");
     assert!(used * 5 <= u64::try_from(took.as_millis() / 10).unwrap(), "{used} hundredths in {took:?}");
     // 64 KiB a connection, and the list.
     assert!(most.saturating_sub(memory) < 4_096, "{} kB more", most - memory);
