@@ -317,6 +317,22 @@ pub(crate) fn has_room(caps: Caps, owner: Owner, rows: usize, owned: usize) -> R
     Ok(())
 }
 
+/// Whether there is room for a row that was there before. The order of rows says nothing of who came first: one that
+/// was replaced is the last. So root's rows leave room to others here, as long as those leave to root what is root's.
+pub(crate) fn has_room_again(
+    caps: Caps,
+    owner: Owner,
+    rows: usize,
+    of_root: usize,
+    owned: usize,
+) -> Result<(), Refusal> {
+    if rows >= caps.rows {
+        return Err(Refusal::TableFull);
+    }
+    let rows = if owner == Owner::ROOT { rows } else { rows.saturating_sub(of_root) };
+    has_room(caps, owner, rows, owned)
+}
+
 /// Procedures that must not be reached with this host's own address as the source, known to services or not, as in the
 /// C daemon. NULL is harmless everywhere.
 pub(crate) fn is_forbidden(program: Program, procedure: Procedure) -> bool {

@@ -4,7 +4,7 @@
 use crate::change::checked_address;
 use crate::outcome::Refusal;
 use crate::policy::{self, Identity};
-use crate::registry::Row;
+use crate::registry::{Owner, Row};
 use crate::service::Service;
 use oncrpc::bind;
 
@@ -12,7 +12,7 @@ impl Service {
     /// Takes a row from a file, at the end of the list.
     ///
     /// # Errors
-    /// Why SET would answer FALSE to the row's owner; [`Refusal::Conflict`] when there is one of the same program,
+    /// Why SET would have answered FALSE to the row's owner, whichever rows came first; [`Refusal::Conflict`] when there is one of the same program,
     /// version and netid already. Nothing is changed then.
     pub fn restore(&mut self, row: Row) -> Result<(), Refusal> {
         if row.program == bind::PROGRAM {
@@ -26,7 +26,8 @@ impl Service {
         if self.registry.exact(row.program, row.version, row.netid).is_some() {
             return Err(Refusal::Conflict);
         }
-        policy::has_room(settings.caps, row.owner, self.registry.len(), self.registry.owned_by(row.owner))?;
+        let (of_root, owned) = (self.registry.owned_by(Owner::ROOT), self.registry.owned_by(row.owner));
+        policy::has_room_again(settings.caps, row.owner, self.registry.len(), of_root, owned)?;
         self.registry.insert(row, family);
         Ok(())
     }

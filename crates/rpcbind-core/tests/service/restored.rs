@@ -63,11 +63,25 @@ fn the_caps_hold_for_restored_rows() {
     }
     assert_eq!(restore(200_003, Owner::Uid(1_000)), Err(Refusal::OwnerFull));
     for program in 0..15 {
-        assert_eq!(restore(200_100 + program, Owner::ROOT), Ok(()));
+        assert_eq!(restore(200_100 + program, Owner::Uid(2_000 + program)), Ok(()));
     }
     assert_eq!(restore(200_200, Owner::Uid(1_001)), Err(Refusal::TableFull));
     assert_eq!(restore(200_200, Owner::ROOT), Ok(()));
     assert_eq!(restore(200_201, Owner::ROOT), Ok(()));
     assert_eq!(restore(200_202, Owner::ROOT), Err(Refusal::TableFull));
     assert_eq!(dump(&host.send(&unix(0), &call(V4, bind::DUMP, &[]))).len(), 20);
+}
+
+#[test]
+fn a_full_table_is_restored_whole_when_a_user_has_replaced_a_row_last() {
+    let caps = Caps { rows: 6, rows_per_uid: 4, rows_for_root: 2 };
+    let mut host = Host::with(Settings { own: Vec::new(), caps, ..settings() });
+    let home = settings().home;
+    let user = Owner::Uid(1_000);
+    let owners = [user, user, user, Owner::ROOT, Owner::ROOT, user];
+    for (program, owner) in (200_001..).zip(owners) {
+        assert_eq!(host.service.restore(row(program, "0.0.0.0.9.9", owner, home)), Ok(()), "{program}");
+    }
+    let more = row(200_007, "0.0.0.0.9.9", Owner::ROOT, home);
+    assert_eq!(host.service.restore(more), Err(Refusal::TableFull));
 }
