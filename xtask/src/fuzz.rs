@@ -31,12 +31,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let binaries = build()?;
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let share = (ALL_SECONDS / names.len().div_ceil(at_once).max(1)).max(LEAST_SECONDS);
+    // A check tries the same each time; what is found by chance is for who looks for it.
+    let seed = if seconds.is_none() { 1 } else { 0 };
     let seconds = seconds.unwrap_or(share);
     let mut failed = Vec::new();
     for batch in names.chunks(at_once) {
         println!("running {} for {seconds} s", batch.join(" and "));
         let running: Result<Vec<Run>, Failure> =
-            batch.iter().map(|name| Run::start(&binaries, name, seconds)).collect();
+            batch.iter().map(|name| Run::start(&binaries, name, seconds, seed)).collect();
         for run in running? {
             failed.extend(run.finish()?);
         }
@@ -113,8 +115,8 @@ struct Run {
 }
 
 impl Run {
-    /// What is found is kept beside the build; the seeds in the tree stay as they are.
-    fn start(binaries: &Path, name: &str, seconds: usize) -> Result<Self, Failure> {
+    /// What is found is kept beside the build; the seeds in the tree stay as they are. Seed 0 is another each time.
+    fn start(binaries: &Path, name: &str, seconds: usize, seed: u32) -> Result<Self, Failure> {
         let found = build_dir().join("corpus").join(name);
         let artifacts = root().join("fuzz/artifacts").join(name);
         for dir in [&found, &artifacts] {
@@ -124,7 +126,7 @@ impl Run {
         let file = File::create(&log).map_err(at(&log))?;
         let mut command = Command::new(binaries.join(name));
         command
-            .arg(format!("-max_total_time={seconds}"))
+            .args([format!("-max_total_time={seconds}"), format!("-seed={seed}")])
             .args(["-max_len=10000", "-timeout=20", "-rss_limit_mb=512", "-print_final_stats=1"])
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .arg(&found);
