@@ -55,9 +55,10 @@ impl Group {
         Ok(Self { membership: Membership::new(socket) })
     }
 
-    /// Joins on links that are new, and leaves those that are gone. Call it when anything has changed.
-    pub(crate) fn follow(&mut self, interfaces: &Interfaces) {
-        self.membership.follow(&links(interfaces));
+    /// Joins on links that are new, and leaves those that are gone. Call it when anything has happened: on `losers`
+    /// the kernel may have ended the membership, even if they are as they were.
+    pub(crate) fn follow(&mut self, interfaces: &Interfaces, losers: &BTreeSet<u32>) {
+        self.membership.follow(&links(interfaces), losers);
     }
 }
 
@@ -84,8 +85,9 @@ impl<M: Member> Membership<M> {
         Self { member, joined: BTreeSet::new(), said: None }
     }
 
-    fn follow(&mut self, links: &BTreeSet<u32>) {
-        let gone: Vec<u32> = self.joined.difference(links).copied().collect();
+    fn follow(&mut self, links: &BTreeSet<u32>, losers: &BTreeSet<u32>) {
+        let is_gone = |link: &u32| !links.contains(link) || losers.contains(link);
+        let gone: Vec<u32> = self.joined.iter().copied().filter(is_gone).collect();
         for link in gone {
             // The socket keeps room for it even where the interface is no more.
             let _ = self.member.leave(link);

@@ -1,7 +1,7 @@
 //! The host's interfaces and addresses: read once at start, then kept true by the kernel's events (rtnetlink).
 //! No ioctl, and nothing is read for a request: a look-up uses the table that the core was given last.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -42,6 +42,8 @@ pub struct InterfaceMonitor {
     stale: bool,
     /// The table is not the one that was handed out last.
     changed: bool,
+    /// Interfaces that have lost an address, or themselves, since that was asked for last.
+    losers: BTreeSet<u32>,
 }
 
 /// Why the interfaces are not known, or not as they are now.
@@ -70,7 +72,13 @@ impl InterfaceMonitor {
     /// [`InterfacesError::Open`] where netlink is refused. The server then goes on with an empty table.
     pub fn open() -> Result<Self, InterfacesError> {
         let socket = NetlinkSocket::open(None, GROUPS).map_err(InterfacesError::Open)?;
-        Ok(Self { socket, table: Interfaces::default(), stale: true, changed: false })
+        Ok(Self {
+            socket,
+            table: Interfaces::default(),
+            stale: true,
+            changed: false,
+            losers: BTreeSet::new(),
+        })
     }
 
     /// Reads the whole table: interfaces by index, addresses in the kernel's order.
@@ -94,9 +102,14 @@ impl InterfaceMonitor {
         for _ in 0..TURN {
             match self.socket.receive().map_err(InterfacesError::Read)? {
                 Received::Empty => break,
-                Received::Overrun => self.stale = true,
+                Received::Overrun => {
+                    self.stale = true;
+                    // Whatever it was may have happened to any of them.
+                    self.losers.extend(self.table.interfaces.iter().map(|interface| interface.index));
+                }
                 Received::Messages(messages) => {
                     for event in messages.filter_map(|message| event(&message)) {
+                        self.losers.extend(loser(event));
                         self.changed |= apply_link(&mut self.table, event);
                         addresses_changed |= is_news(&self.table, event);
                     }
@@ -107,6 +120,18 @@ impl InterfaceMonitor {
             self.read(self.stale).map_err(InterfacesError::Read)?;
         }
         Ok(std::mem::take(&mut self.changed).then(|| self.table.clone()))
+    }
+
+    /// The interfaces that have lost an address, or themselves, since this was asked last, even if all is back again:
+    /// what the kernel kept for them may be gone.
+    pub fn losers(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.losers)
+    }
+
+    /// The table as it is known now.
+    #[must_use]
+    pub fn table(&self) -> &Interfaces {
+        &self.table
     }
 
     /// Reads the addresses, and the links too when asked, again when something changes meanwhile; what is not at
@@ -129,6 +154,7 @@ impl InterfaceMonitor {
             dump.run(&mut self.socket, request, deadline)?;
             let mut news = false;
             for event in &dump.events {
+                self.losers.extend(loser(*event));
                 apply_link(&mut dump.table, *event);
                 news |= is_news(&dump.table, *event);
             }
@@ -254,6 +280,15 @@ fn address(payload: &[u8]) -> Option<InterfaceAddress> {
         address: own?,
         prefix_length: message.header.prefix_len,
     })
+}
+
+/// The interface that has lost something.
+fn loser(event: Event) -> Option<u32> {
+    match event {
+        Event::AddressGone(address) => Some(address.interface),
+        Event::LinkGone(index) => Some(index),
+        Event::Address(_) | Event::Link(_) => None,
+    }
 }
 
 /// Applies what an event says about a link; whether that changed anything.

@@ -1,5 +1,6 @@
 //! What a server learns of its host: its namespace, its interfaces, the owners of sockets; and what it says of itself.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -159,7 +160,7 @@ fn group(sockets: &[Socket], interfaces: &Interfaces) -> Option<Group> {
     sockets.iter().find(|socket| hears(socket))?;
     match Group::open() {
         Ok(mut group) => {
-            group.follow(interfaces);
+            group.follow(interfaces, &BTreeSet::new());
             Some(group)
         }
         Err(error) => {
@@ -181,15 +182,14 @@ impl Watched for Followed {
 
     fn on_readable(&mut self, dispatch: &mut Dispatch) -> io::Result<Next> {
         match self.monitor.on_readable() {
-            Ok(Some(interfaces)) => {
-                if let Some(group) = &mut self.group {
-                    group.follow(&interfaces);
-                }
-                dispatch.service.set_interfaces(interfaces);
-            }
+            Ok(Some(interfaces)) => dispatch.service.set_interfaces(interfaces),
             Ok(None) => {}
             // The table holds, and the next event causes it to be read again.
             Err(error) => warn!("{error}"),
+        }
+        let losers = self.monitor.losers();
+        if let Some(group) = &mut self.group {
+            group.follow(self.monitor.table(), &losers);
         }
         Ok(Next::GoOn)
     }

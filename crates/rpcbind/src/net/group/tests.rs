@@ -42,7 +42,7 @@ fn links_are_joined_as_they_come_and_left_as_they_go() {
     let mut membership = Membership::new(&mut socket);
     // 3 is left over from before.
     for links in [set([2, 3]), set([3, 4, 5]), set([]), set([3])] {
-        membership.follow(&links);
+        membership.follow(&links, &set([]));
         assert_eq!((&membership.joined, &membership.member.members), (&links, &links));
     }
 }
@@ -51,23 +51,34 @@ fn links_are_joined_as_they_come_and_left_as_they_go() {
 fn a_link_that_is_gone_again_is_joined_when_it_is_back() {
     let mut socket = Pretended { room: 10, absent: set([7]), ..Pretended::default() };
     let mut membership = Membership::new(&mut socket);
-    membership.follow(&set([6, 7, 8]));
+    membership.follow(&set([6, 7, 8]), &set([]));
     assert_eq!((&membership.joined, membership.said), (&set([6, 8]), None));
     membership.member.absent.clear();
-    membership.follow(&set([6, 7, 8]));
+    membership.follow(&set([6, 7, 8]), &set([]));
     assert_eq!(membership.joined, set([6, 7, 8]));
+}
+
+#[test]
+fn a_link_that_was_gone_and_is_back_already_is_joined_anew() {
+    let mut socket = Pretended { room: 10, ..Pretended::default() };
+    let mut membership = Membership::new(&mut socket);
+    membership.follow(&set([6, 7]), &set([]));
+    // The kernel has ended it without a word.
+    membership.member.members.remove(&7);
+    membership.follow(&set([6, 7]), &set([7]));
+    assert_eq!((&membership.joined, &membership.member.members), (&set([6, 7]), &set([6, 7])));
 }
 
 #[test]
 fn where_there_is_no_room_the_others_stay_and_the_first_that_goes_makes_room() {
     let mut socket = Pretended { room: 300, ..Pretended::default() };
     let mut membership = Membership::new(&mut socket);
-    membership.follow(&set(2..1002));
+    membership.follow(&set(2..1002), &set([]));
     assert_eq!((membership.joined.len(), membership.said), (300, Some(Errno::NOMEM)));
     let before = membership.member.calls;
-    membership.follow(&set(2..1003));
+    membership.follow(&set(2..1003), &set([]));
     assert!(membership.member.calls - before <= 2, "the rest are not tried one by one");
-    membership.follow(&set(102..1003));
+    membership.follow(&set(102..1003), &set([]));
     assert_eq!(membership.joined, set(102..402));
 }
 
