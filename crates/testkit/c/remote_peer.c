@@ -106,6 +106,8 @@ static bool_t heard(char *answer, struct sockaddr_in *from)
 	int i;
 	if (strcmp(*(char **)answer, said) != 0)
 		printf("NOT echoed\n");
+	if (from->sin_addr.s_addr == htonl(INADDR_ANY)) /* the library does not always say whose answer it is */
+		return FALSE;
 	for (i = 0; i < found; i++)
 		if (hosts[i].s_addr == from->sin_addr.s_addr)
 			return FALSE;
