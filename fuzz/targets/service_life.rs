@@ -366,7 +366,8 @@ impl Life {
     /// Only a service of this host is ever called, never ourselves, and no more often than is allowed.
     fn is_called(&mut self, forward: Forward, who: &Caller, message: &[u8], room: usize) {
         let call = Call::decode(&forward.message).expect("what is sent is a call");
-        assert!(call.program != bind::PROGRAM && call.program.0 != 100_003);
+        assert_ne!(call.program, bind::PROGRAM);
+        assert!(call.procedure == Procedure::NULL || call.program.0 != 100_003, "NFS is called for nobody");
         let is_at = |row: &&Row| {
             let family = self.service.netids().family(row.netid).expect("a netid of the table");
             let at =
