@@ -2,19 +2,17 @@
 //! What it writes is read as it comes, so that it never blocks on a full pipe. It is killed when dropped.
 
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::namespace::Namespace;
 use crate::wait::DEADLINE;
-
-/// After the end: what may still be on its way through the pipes. Grandchildren can hold them open for longer.
-const DRAIN: Duration = Duration::from_secs(1);
 
 /// How a process ended, and all it wrote.
 #[derive(Debug, Clone)]
@@ -47,18 +45,18 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = namespace.within(|| command.spawn())?;
         let mut child = started.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-        let (stdout, stderr) = (Collected::from(child.stdout.take()), Collected::from(child.stderr.take()));
+        let (stdout, stderr) = (Collected::from(child.stdout.take())?, Collected::from(child.stderr.take())?);
         let pidfd = pidfd_open(pid_of(&child)?, PidfdFlags::empty())?;
         Ok(Self { name, child, pidfd, stdout, stderr })
     }
 
     /// Takes over a child that was started in another way, and the reading ends of its two outputs.
-    pub(crate) fn adopt<R: Read + Send + 'static>(
+    pub(crate) fn adopt<R: Read + AsFd + Send + 'static>(
         name: String,
         child: Child,
         [stdout, stderr]: [R; 2],
     ) -> io::Result<Self> {
-        let (stdout, stderr) = (Collected::from(Some(stdout)), Collected::from(Some(stderr)));
+        let (stdout, stderr) = (Collected::from(Some(stdout))?, Collected::from(Some(stderr))?);
         let pidfd = pidfd_open(pid_of(&child)?, PidfdFlags::empty())?;
         Ok(Self { name, child, pidfd, stdout, stderr })
     }
@@ -87,7 +85,7 @@ impl Process {
         self.stderr.text()
     }
 
-    /// What it had written to standard error when it ended; waits a moment for what is still on its way.
+    /// What it had written to standard error when it ended; waits for what is still on its way.
     pub(crate) fn last_words(&self) -> String {
         self.stderr.drain();
         self.stderr()
@@ -169,55 +167,78 @@ fn pid_of(child: &Child) -> io::Result<Pid> {
     Pid::from_raw(raw).ok_or_else(|| io::Error::other("process 0"))
 }
 
-/// What came out of one pipe so far, and whether its end was seen.
-#[derive(Debug, Clone, Default)]
+/// What came out of one pipe so far.
+#[derive(Debug, Clone)]
 struct Collected {
     state: Arc<(Mutex<Written>, Condvar)>,
+    /// Written to when somebody wants to know that the pipe is empty.
+    asked: Arc<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
 struct Written {
     bytes: Vec<u8>,
+    /// Nothing more can come.
     ended: bool,
+    /// The pipe was seen empty since somebody asked.
+    emptied: bool,
 }
 
 impl Collected {
-    fn from<R: Read + Send + 'static>(pipe: Option<R>) -> Self {
-        let collected = Self::default();
+    fn from<R: Read + AsFd + Send + 'static>(pipe: Option<R>) -> io::Result<Self> {
+        let ended = pipe.is_none();
+        let state = Arc::new((Mutex::new(Written { ended, ..Written::default() }), Condvar::new()));
+        let collected = Self { state, asked: Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?) };
         if let Some(mut pipe) = pipe {
             let into = collected.clone();
             std::thread::spawn(move || into.fill(&mut pipe));
         }
-        collected
+        Ok(collected)
     }
 
-    fn fill(&self, pipe: &mut impl Read) {
-        let (state, changed) = &*self.state;
+    /// Reads until the end. A question is answered only when nothing is there to be read.
+    fn fill(&self, pipe: &mut (impl Read + AsFd)) {
         let mut chunk = [0; 4096];
         loop {
+            let mut watched = [PollFd::new(&*pipe, PollFlags::IN), PollFd::new(&*self.asked, PollFlags::IN)];
+            let polled = poll(&mut watched, None);
+            let is_empty = watched[0].revents().is_empty();
+            if polled == Err(Errno::INTR) {
+                continue;
+            }
+            if polled.is_ok() && is_empty {
+                // Fails only when nobody has asked; then nobody waits.
+                let _ = rustix::io::read(&*self.asked, &mut [0; 8]);
+                self.change(|written| written.emptied = true);
+                continue;
+            }
             let read = pipe.read(&mut chunk).unwrap_or(0);
-            let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
-            held.bytes.extend(chunk.iter().take(read));
-            held.ended = read == 0;
-            changed.notify_all();
+            self.change(|written| {
+                written.bytes.extend(chunk.iter().take(read));
+                written.ended = read == 0;
+            });
             if read == 0 {
                 return;
             }
         }
     }
 
-    /// Waits for the end of the pipe, a moment.
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        let (state, changed) = &*self.state;
+        change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.notify_all();
+    }
+
+    /// Waits until all is collected that was written before. Grandchildren can hold the pipe open for longer.
     fn drain(&self) {
         let (state, changed) = &*self.state;
-        let end = Instant::now() + DRAIN;
         let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !held.ended {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            held = changed.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
+        held.emptied = false;
+        if rustix::io::write(&*self.asked, &1_u64.to_ne_bytes()).is_err() {
+            return;
         }
+        let waited = changed.wait_timeout_while(held, DEADLINE, |held| !held.ended && !held.emptied);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn text(&self) -> String {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test is given up: generous, for busy machines.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(3);
