@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use testkit::{Daemon, DaemonKind, Finished, Namespace, table};
+use testkit::{Daemon, DaemonKind, Finished, Namespace, table, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
 const STRACE: &str = "/usr/bin/strace";
@@ -137,7 +137,7 @@ fn ipv6_that_is_switched_off_and_on_again_while_it_runs_needs_no_restart() {
         assert_eq!(table::dump(&home).unwrap().len(), 12);
         switch("0");
         // The address comes back when the kernel has brought the link's up again.
-        testkit::wait::until("::1", || Ok(over_ipv6().is_ok().then_some(()))).unwrap();
+        wait::until("::1", || Ok(over_ipv6().is_ok().then_some(()))).unwrap();
     }
     asked(&over_ipv6().unwrap());
     assert!(daemon.stop().unwrap().status.success());
@@ -205,14 +205,18 @@ fn an_address_that_somebody_else_has_ends_the_start_at_once_and_is_named() {
     };
     fault("udp 0.0.0.0:111 is taken");
     drop(held);
+    // A child that another test is just starting may hold it a moment longer.
+    let free = || wait::until("a free port", || Ok(UdpSocket::bind("0.0.0.0:111").ok()));
+    drop(home.within(free).unwrap().unwrap());
     let held = home.within(|| udp("[::1]:111")).unwrap();
     fault("udp [::]:111 is taken");
     drop(held);
     let held = home.within(|| UnixListener::bind("/run/rpcbind.sock")).unwrap().unwrap();
     fault("unix /run/rpcbind.sock is taken");
     drop(held);
-    // Nobody listens there any more: it is replaced.
-    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+    // Nobody listens there any more, but a child that another test is just starting for a moment: it is replaced.
+    let start = || Ok(Daemon::start(&home, &DaemonKind::ours(RPCBIND)).ok());
+    let daemon = wait::until("it is replaced", start).unwrap();
     assert_eq!(table::dump(&home).unwrap().len(), 12);
     assert!(daemon.stop().unwrap().status.success());
     home.within(|| std::fs::remove_file("/run/rpcbind.sock")).unwrap().unwrap();
