@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use crate::net::inherit;
-use crate::net::listen::{Endpoint, Socket};
+use crate::net::listen::{self, Endpoint, Socket};
 use crate::notify::Notifier;
 use crate::peer::Peer;
 use crate::process::Passed;
@@ -91,7 +91,7 @@ impl Kept {
         let at = self.listeners.iter().position(|(_, socket)| socket.endpoint == *endpoint)?;
         let (name, socket) = self.listeners.swap_remove(at);
         if let Endpoint::Path(path) = endpoint
-            && std::os::unix::net::UnixStream::connect(path).is_err()
+            && !listen::is_listened_at(path)
         {
             self.useless.push(name);
             return None;

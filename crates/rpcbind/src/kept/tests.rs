@@ -1,6 +1,8 @@
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
+use rustix::net::{SocketAddrUnix, SocketFlags, socket_with};
+
 use super::*;
 
 fn passed(name: &str, descriptor: impl Into<OwnedFd>) -> Passed {
@@ -68,6 +70,24 @@ fn a_stored_path_socket_whose_file_is_gone_is_not_taken() {
     std::fs::remove_file(&path).unwrap();
     assert!(kept.take(&endpoint).is_none());
     assert_eq!(kept.useless, ["kept-listener-path"]);
+}
+
+#[test]
+fn a_stored_path_socket_whose_queue_is_full_is_taken_without_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let address = SocketAddrUnix::new(&path).unwrap();
+    let socket =
+        || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+    let listener = socket();
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let mut waiting = vec![socket()];
+    while waiting.last().is_some_and(|last| rustix::net::connect(last, &address).is_ok()) {
+        waiting.push(socket());
+    }
+    let mut kept = Kept::sort(vec![passed("kept-listener-x", listener)]);
+    assert!(kept.take(&Endpoint::Path(path)).is_some());
 }
 
 #[test]

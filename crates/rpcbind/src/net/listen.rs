@@ -254,6 +254,11 @@ fn open_unix(endpoint: Endpoint) -> Result<Socket, OpenError> {
     Ok(Socket { descriptor, endpoint, dual_stack: false, inherited: false })
 }
 
+/// Whether anybody listens at a path. It does not wait, also where the queue of connections is full.
+pub(crate) fn is_listened_at(path: &Path) -> bool {
+    SocketAddrUnix::new(path).is_ok_and(|address| unix_holder(&address).is_ok())
+}
+
 /// Who listens at a unix address, by connecting to it: the kernel keeps who called listen.
 fn unix_holder(address: &SocketAddrUnix) -> Result<Holder, Errno> {
     let probe = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None)?;
