@@ -1,5 +1,5 @@
 //! The loop: waits, lets every descriptor that is ready do a bounded amount of work, makes what was changed durable
-//! once, lets go the replies that waited for that. One thread. It must never wait anywhere else, and never leave a
+//! at the turn's end (before it only for the next datagram socket), lets go the replies that waited. One thread. It must never wait anywhere else, and never leave a
 //! descriptor with work that nothing will bring it back to.
 
 use std::io;
@@ -13,7 +13,7 @@ use super::listen::{Endpoint, Socket};
 use super::os::Batch;
 use super::places::NOT_A_CONNECTION;
 use super::poller::{Interest, Poller, Ready, Token};
-use super::streams::{AcceptError, Accepted, Pace, Streams};
+use super::streams::{AcceptError, Accepted, Pace, Streams, Turn};
 use crate::kept::Store;
 
 mod datagrams;
@@ -114,7 +114,7 @@ pub(crate) struct EventLoop {
     streams: Streams,
     dispatch: Dispatch,
     counts: DatagramCounts,
-    turns: u64,
+    turn: Turn,
     remote: remote::Buffers,
     stopping: bool,
 }
@@ -134,7 +134,7 @@ impl EventLoop {
             streams,
             dispatch,
             counts: DatagramCounts::default(),
-            turns: 0,
+            turn: Turn::default(),
             remote: remote::Buffers::new(),
             stopping: false,
         })
@@ -223,8 +223,8 @@ impl EventLoop {
     /// [`LoopError`].
     pub(crate) fn turn(&mut self, longest: Option<Duration>) -> Result<Next, LoopError> {
         let timeout = [longest, self.until_deadline()].into_iter().flatten().min();
+        self.turn = self.turn.next(self.poller.reported_all());
         self.poller.wait(timeout).map_err(LoopError::Poller)?;
-        self.turns = self.turns.wrapping_add(1);
         self.dispatch.look_at_the_clock();
         let mut index = 0;
         while let Some(ready) = self.poller.ready(index) {
@@ -271,7 +271,7 @@ impl EventLoop {
             Kind::Datagrams { .. } => self.datagrams(index)?,
             Kind::Answers(_) => self.answers(index),
             Kind::Listener { socket, pace } => {
-                let pace = (pace, self.turns);
+                let pace = (pace, self.turn);
                 self.streams.accept(socket, pace, &self.poller, &mut self.dispatch)? == Accepted::Crowded
             }
             Kind::Watched(watched) => {
@@ -283,7 +283,7 @@ impl EventLoop {
         if crowded { self.pause(index).map_err(LoopError::Poller) } else { Ok(()) }
     }
 
-    /// Ends the turn for whatever waited for it: what was changed is made durable, then the replies leave.
+    /// Ends the waiting for the sync: what was changed is made durable, then the replies leave.
     fn let_go(&mut self) {
         if !self.dispatch.holds_replies() {
             return;

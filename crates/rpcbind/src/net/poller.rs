@@ -39,6 +39,7 @@ pub(crate) struct Ready {
 pub(crate) struct Poller {
     epoll: OwnedFd,
     ready: Vec<Ready>,
+    reported_all: bool,
 }
 
 impl Interest {
@@ -57,7 +58,7 @@ impl Poller {
     /// Watches nothing yet.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, ready: Vec::with_capacity(EVENTS_MAX) })
+        Ok(Self { epoll, ready: Vec::with_capacity(EVENTS_MAX), reported_all: false })
     }
 
     /// Starts to watch a descriptor. Closing it ends that.
@@ -78,15 +79,22 @@ impl Poller {
             tv_nsec: timeout.subsec_nanos().into(),
         });
         self.ready.clear();
+        self.reported_all = false;
         let mut events = [MaybeUninit::uninit(); EVENTS_MAX];
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
             Ok((events, _)) => {
+                self.reported_all = events.len() < EVENTS_MAX;
                 self.ready.extend(events.iter().map(Ready::of));
                 Ok(())
             }
             Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Whether the last wait has found all that was ready; not while more may be than one wait reports.
+    pub(crate) fn reported_all(&self) -> bool {
+        self.reported_all
     }
 
     /// The descriptor at `index` among those that the last wait found ready.

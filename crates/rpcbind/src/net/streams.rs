@@ -31,7 +31,7 @@ mod keeping;
 mod undelivered;
 
 pub use accept::AcceptError;
-pub(crate) use accept::{Accepted, Pace};
+pub(crate) use accept::{Accepted, Pace, Turn};
 use keeping::Keeping;
 use undelivered::Undelivered;
 

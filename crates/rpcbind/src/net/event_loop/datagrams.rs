@@ -16,15 +16,15 @@ pub(super) const BATCHES_MAX: usize = 4;
 impl EventLoop {
     /// Answers the datagrams at a socket, a few batches at most; whether the host is out of memory.
     pub(super) fn datagrams(&mut self, index: usize) -> Result<bool, LoopError> {
+        if self.batch_held_for.is_some() {
+            // There is one batch. Waiting for the next turn could be for ever: the other socket may be first again.
+            self.let_go();
+        }
         let Some(Source { kind: Kind::Datagrams { socket, bound }, .. }) = self.sources.get(index) else {
             return Ok(false);
         };
         self.dispatch.comes_by(Route::Datagram(index));
         for _ in 0..BATCHES_MAX {
-            if self.batch_held_for.is_some() {
-                // The replies in the batch have to wait for the end of the turn, and everybody else for the batch.
-                return Ok(false);
-            }
             let received = match self.batch.receive(socket.as_fd(), *bound) {
                 Ok(received) => received,
                 Err(error) => match Fault::of_io(&error) {
@@ -41,10 +41,11 @@ impl EventLoop {
                 },
             };
             if answer(&mut self.batch, received, &mut self.dispatch, &mut self.counts) {
+                // The replies in the batch have to wait for the sync, and what is left here for the batch.
                 self.batch_held_for = Some(index);
-            } else {
-                send(&mut self.batch, socket, &mut self.counts);
+                break;
             }
+            send(&mut self.batch, socket, &mut self.counts);
             if received < BATCH {
                 break;
             }

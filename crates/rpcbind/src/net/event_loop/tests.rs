@@ -2,7 +2,7 @@ use std::net::UdpSocket;
 
 use oncrpc::{Procedure, bind};
 
-use super::super::harness::{House, PLENTY, call, null, row, set, xid};
+use super::super::harness::{House, PLENTY, call, null, record, row, set, xid};
 use super::super::os::BATCH;
 use super::datagrams::BATCHES_MAX;
 use super::*;
@@ -82,15 +82,34 @@ fn a_changes_reply_over_udp_leaves_after_the_one_sync_of_the_turn() {
     assert_eq!(xid(&reply(&clients[0]).unwrap()), 1);
     assert_eq!(xid(&reply(&clients[0]).unwrap()), 2);
     house.journal.lock().unwrap().on_sync = None;
-    // While a batch waits for the sync, the other socket's datagrams wait for the next turn.
+    // The other socket's datagrams need the batch: they have its replies synced and sent before the end of the turn.
     clients[0].send(&set(3, &row(2))).unwrap();
     clients[1].send(&set(4, &row(3))).unwrap();
-    house.turn();
-    assert_eq!(house.journal.lock().unwrap().syncs, 2);
     house.turn();
     assert_eq!(house.journal.lock().unwrap().syncs, 3);
     assert_eq!(xid(&reply(&clients[0]).unwrap()), 3);
     assert_eq!(xid(&reply(&clients[1]).unwrap()), 4);
+}
+
+#[test]
+fn a_flood_of_changes_at_one_socket_does_not_keep_the_others_waiting() {
+    let mut house = House::new(PLENTY, 0);
+    let flooded = udp(&mut house, "127.0.0.1:0");
+    let others = [udp(&mut house, "127.0.0.1:0"), udp(&mut house, "[::1]:0")];
+    let mut stream = house.unix();
+    house.turn();
+    for xid in 0..u32::try_from(BATCH + 1).unwrap() {
+        flooded.send(&set(xid, &row(xid))).unwrap();
+    }
+    others[0].send(&message(500)).unwrap();
+    others[1].send(&set(501, &row(501))).unwrap();
+    stream.send(&record(&set(502, &row(502))));
+    house.turn();
+    assert_eq!(std::iter::from_fn(|| reply(&flooded)).count(), BATCH, "more is left");
+    assert_eq!(reply(&others[0]).map(|reply| xid(&reply)), Some(500));
+    assert_eq!(reply(&others[1]).map(|reply| xid(&reply)), Some(501));
+    assert_eq!(stream.reply().map(|reply| xid(&reply)), Some(502));
+    assert_eq!(house.journal.lock().unwrap().syncs, 2);
 }
 
 #[test]

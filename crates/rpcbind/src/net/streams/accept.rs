@@ -21,8 +21,25 @@ use crate::peer::Peer;
 /// Connections accepted at one listener in one turn of the loop.
 pub(super) const ACCEPT_MAX: usize = 64;
 
+/// A turn of the loop, as a listener's pace sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Turn {
+    number: u64,
+    /// The last one before it in which all that was ready was reported: whoever was not had nobody waiting.
+    all_reported_in: u64,
+}
+
+impl Turn {
+    /// The turn after this one, in which all that was ready was reported or not.
+    pub(crate) fn next(self, all_reported: bool) -> Self {
+        let all_reported_in = if all_reported { self.number } else { self.all_reported_in };
+        Self { number: self.number.saturating_add(1), all_reported_in }
+    }
+}
+
 /// How many connections are accepted at a listener in a turn: one while they come one at a time, since to find nobody
 /// else there takes a system call of its own, and up to [`ACCEPT_MAX`] while more are left in one turn after another.
+/// Turns in which the poller had too much to report to come to the listener do not count.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     most: usize,
@@ -32,8 +49,8 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// The most in this turn.
-    fn of(&mut self, turn: u64) -> usize {
-        let goes_on = self.full_in.is_some_and(|full_in| full_in.wrapping_add(1) == turn);
+    fn of(&mut self, turn: Turn) -> usize {
+        let goes_on = self.full_in.take().is_some_and(|full_in| full_in >= turn.all_reported_in);
         self.most = if goes_on { self.most.saturating_mul(2).min(ACCEPT_MAX) } else { 1 };
         self.most
     }
@@ -66,7 +83,7 @@ impl Streams {
     pub(crate) fn accept(
         &mut self,
         listener: &Socket,
-        (pace, turn): (&mut Pace, u64),
+        (pace, turn): (&mut Pace, Turn),
         poller: &Poller,
         dispatch: &mut Dispatch,
     ) -> Result<Accepted, AcceptError> {
@@ -92,7 +109,7 @@ impl Streams {
                 },
             }
         }
-        pace.full_in = Some(turn);
+        pace.full_in = Some(turn.number);
         Ok(Accepted::Enough)
     }
 

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use super::super::connection::{Connection, TURN_OUTPUT};
 use super::super::harness::{Client, House, PLENTY, call, dump, null, record, row, set, xid};
 use super::super::poller::Interest;
-use super::accept::ACCEPT_MAX;
 use super::*;
 use crate::net::listen::Endpoint;
 
+mod accepting;
 mod bounds;
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -284,26 +284,6 @@ fn a_connection_from_elsewhere_is_closed_after_five_idle_minutes() {
             assert_eq!(connections(&house), 0);
         })
         .unwrap();
-}
-
-#[test]
-fn who_waits_to_be_accepted_is_after_a_full_turn_of_accepting() {
-    let mut house = House::new(PLENTY, 0);
-    let all = 3 * ACCEPT_MAX + 10;
-    let mut clients: Vec<_> = (0..all).map(|_| house.unix()).collect();
-    for (number, client) in (0..).zip(&mut clients) {
-        client.send(&null(number));
-    }
-    let mut accepted = vec![];
-    while connections(&house) < all {
-        let before = connections(&house);
-        house.turn();
-        accepted.push(connections(&house) - before);
-    }
-    assert_eq!(accepted, [1, 2, 4, 8, 16, 32, ACCEPT_MAX, ACCEPT_MAX, 11]);
-    for (number, client) in (0..).zip(&mut clients) {
-        assert_eq!(client.reply().map(|reply| xid(&reply)), Some(number), "it was served at once");
-    }
 }
 
 #[test]
