@@ -110,7 +110,8 @@ pub struct Forwarding {
     pub inet6: Option<u16>,
     /// Calls under way at a time. One more ends the oldest of whoever has most of them.
     pub calls: usize,
-    /// Calls under way for one source: a /24 or /56, or a uid on a unix socket. One more is refused.
+    /// Calls under way for one source: a /24 or /56 of datagrams, one of connections, or a uid on a unix socket. One
+    /// more ends the source's oldest.
     pub calls_per_source: usize,
     /// Unpredictable bits that nothing else is made from: the xids of the calls come from them.
     pub seed: [u64; 2],

@@ -1,5 +1,6 @@
-//! The remote calls under way: found by xid, in the order of their deadlines, counted for each source. Full, it gives
-//! up the oldest call of whoever has most for somebody who has fewer; it never grows beyond its bounds.
+//! The remote calls under way: found by xid, in the order of their deadlines, counted for each source. A source
+//! that has all it may have gives up its own oldest call for another; a full table gives up the oldest call of whoever
+//! has most for somebody who has fewer. It never grows beyond its bounds.
 
 use crate::caller::Caller;
 use crate::limiter::prefix;
@@ -25,7 +26,10 @@ pub(crate) struct Pending {
 /// Whose calls are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
+    /// Of datagrams, which anybody may have sent in anybody's name.
     Prefix(u64),
+    /// Of the other ends of TCP connections, which are who they say.
+    Stream(u64),
     Uid(Option<u32>),
 }
 
@@ -33,7 +37,7 @@ impl Source {
     fn of(caller: &Caller) -> Self {
         match caller {
             Caller::Unix { uid, .. } => Self::Uid(*uid),
-            Caller::Connection { from, .. } => Self::Prefix(prefix(from.ip())),
+            Caller::Connection { from, .. } => Self::Stream(prefix(from.ip())),
             Caller::Datagram(datagram) => Self::Prefix(prefix(datagram.from.ip())),
         }
     }
@@ -104,13 +108,23 @@ impl Table {
     /// Makes room for a call of this caller's.
     ///
     /// # Errors
-    /// There is none for this source, or it would have to have more than all others.
+    /// This source would have to have more than all others, or too many calls were given up in this turn.
     pub(crate) fn make_room(&mut self, caller: &Caller) -> Result<(), Full> {
         // Calls that were given up are taken out at the end of the shell's turn: a fraction of the table at a time.
         let slack = self.waiting_max.div_euclid(8).saturating_add(1);
-        let own = self.sources.get(&Source::of(caller)).map_or(0, BTreeSet::len);
-        if own >= self.waiting_max_per_source || self.calls.len() >= self.waiting_max.saturating_add(slack) {
+        if self.calls.len() >= self.waiting_max.saturating_add(slack) {
             return Err(Full);
+        }
+        let calls = self.sources.get(&Source::of(caller));
+        let own = calls.map_or(0, BTreeSet::len);
+        if own >= self.waiting_max_per_source {
+            // Half of that fraction is for others.
+            if self.calls.len().saturating_sub(self.waiting) >= slack.div_ceil(2) {
+                return Err(Full);
+            }
+            let oldest = calls.and_then(BTreeSet::first).copied();
+            self.give_up(oldest.ok_or(Full)?);
+            return Ok(());
         }
         if self.waiting < self.waiting_max {
             return Ok(());

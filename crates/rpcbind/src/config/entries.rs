@@ -248,8 +248,9 @@ entries! {
         kind: Kind::Number { default: 64, min: 1, max: 16_384 },
         applies: AtRestart,
         flag: None,
-        about: "Remote calls under way for the callers of one IPv4 /24 or IPv6 /56 together, and for one user on the \
-                unix sockets.",
+        about: "Remote calls under way for the callers of one IPv4 /24 or IPv6 /56 together, over UDP and over TCP \
+                each, and for one user on the unix sockets. At the limit their oldest ends as if it had not been \
+                answered.",
     };
     NETID = Entry {
         key: "netid",

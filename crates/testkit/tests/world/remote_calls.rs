@@ -233,8 +233,25 @@ fn a_flood_that_fills_the_table_ends_its_own_calls_and_a_quiet_caller_is_answere
     assert!(replies.iter().all(|reply| results(reply.as_deref().unwrap()) == b"good"));
     scene.world.run();
     let given_up = scene.ends().1.iter().filter(|end| end.reason == Reason::RemoteCallsFull).count();
-    assert_eq!(given_up, 1, "one of the flood's calls made room for the quiet caller's, one after the other");
+    assert_eq!(
+        given_up,
+        500 - 8 + 1,
+        "the flood's own, and one that made room for the quiet caller's, in turn"
+    );
     scene.is_over();
+}
+
+#[test]
+fn calls_that_are_never_answered_keep_their_own_network_no_others_out() {
+    let mut scene = Scene::new(6, 8, Faults::NONE);
+    scene.world.answer(scene.services[0], None);
+    for xid in 0..500 {
+        scene.world.send(scene.clients[0], at("192.0.2.1:111"), &remote(xid, V4, bind::BCAST, 1));
+    }
+    scene.world.run_for(Duration::from_secs(1));
+    let script = scene.script(0, ONCE, vec![indirect(1_000, 2)]);
+    scene.world.run_for(Duration::from_secs(1));
+    assert_eq!(results(scene.world.replies(script)[0].as_deref().unwrap()), b"good");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::caller::{Datagram, Namespace};
 use crate::outcome::{Reason, Why};
 use crate::remote::{Form, ServiceAddress};
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use oncrpc::Program;
 use oncrpc::bind::{self, AddressText, V3};
 use proptest::prelude::*;
@@ -14,15 +14,25 @@ use proptest::prelude::*;
 const CALLS: usize = 10;
 const PER_SOURCE: usize = 4;
 
-/// Somebody of one of six prefixes, or one of two users.
+/// How many sources there are.
+const SOURCES: u8 = 10;
+
+/// Somebody who sends datagrams from one of six prefixes, one of two users, or a connection from the first two prefixes.
 fn caller(source: u8) -> Caller {
-    if source >= 6 {
-        return Caller::Unix { uid: Some(u32::from(source)), namespace: Namespace(0) };
-    }
-    let from = (Ipv4Addr::new(192, 0, source, 1), 40_000).into();
     let ours = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let local = (ours, 111).into();
-    Caller::Datagram(Datagram { from, destination: ours, local, interface: 2, mapped: false })
+    let from = |prefix| SocketAddr::from((Ipv4Addr::new(192, 0, prefix, 1), 40_000));
+    match source {
+        0..6 => Caller::Datagram(Datagram {
+            from: from(source),
+            destination: ours,
+            local,
+            interface: 2,
+            mapped: false,
+        }),
+        6..8 => Caller::Unix { uid: Some(u32::from(source)), namespace: Namespace(0) },
+        _ => Caller::Connection { from: from(source.saturating_sub(8)), local },
+    }
 }
 
 fn pending(serial: u64, source: u8, deadline: Duration) -> Pending {
@@ -62,15 +72,18 @@ fn waiting(list: &[Listed], source: u8) -> usize {
 /// What is given up for one more call of a source, if anything has to be.
 fn make_room(list: &mut [Listed], source: u8) -> Result<(), Full> {
     let own = waiting(list, source);
-    if own >= PER_SOURCE || list.len() > CALLS + CALLS / 8 {
+    let given_up = list.iter().filter(|call| call.given_up).count();
+    // Two places are for calls that were given up, one of them for those that gave way to others of their source.
+    if list.len() >= CALLS + 2 || (own >= PER_SOURCE && given_up >= 1) {
         return Err(Full);
     }
-    if (0..8).map(|source| waiting(list, source)).sum::<usize>() < CALLS {
+    if own < PER_SOURCE && (0..SOURCES).map(|source| waiting(list, source)).sum::<usize>() < CALLS {
         return Ok(());
     }
     let order = |source: &u8| (waiting(list, *source), Source::of(&caller(*source)));
-    let fullest = (0..8).max_by_key(order).filter(|fullest| waiting(list, *fullest) > own).ok_or(Full)?;
-    let oldest = list.iter_mut().find(|call| !call.given_up && call.source == fullest).ok_or(Full)?;
+    let fullest = (0..SOURCES).max_by_key(order).filter(|fullest| waiting(list, *fullest) > own);
+    let whose = if own < PER_SOURCE { fullest.ok_or(Full)? } else { source };
+    let oldest = list.iter_mut().find(|call| !call.given_up && call.source == whose).ok_or(Full)?;
     oldest.given_up = true;
     oldest.deadline = Duration::ZERO;
     Ok(())
@@ -93,7 +106,7 @@ fn check(table: &Table, list: &[Listed]) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn whatever_begins_and_ends_the_table_is_the_plain_list(
-        steps in proptest::collection::vec((0..4_u8, 0..8_u8, 0..30_u64), 0..200),
+        steps in proptest::collection::vec((0..4_u8, 0..SOURCES, 0..30_u64), 0..200),
     ) {
         let mut table = Table::new(CALLS, PER_SOURCE);
         let mut list: Vec<Listed> = Vec::new();
@@ -138,7 +151,7 @@ proptest! {
 
 #[test]
 fn somebody_with_fewer_calls_takes_the_place_of_the_oldest_of_whoever_has_most() {
-    let mut table = Table::new(4, 4);
+    let mut table = Table::new(4, 5);
     for serial in 0..4 {
         table.make_room(&caller(1)).unwrap();
         table.insert(pending(serial, 1, Duration::from_secs(10)));
@@ -149,4 +162,21 @@ fn somebody_with_fewer_calls_takes_the_place_of_the_oldest_of_whoever_has_most()
     table.insert(pending(4, 2, Duration::from_secs(10)));
     let given_up = table.first_over(Duration::ZERO).map(|id| id.serial);
     assert_eq!(given_up, Some(0));
+}
+
+#[test]
+fn a_source_that_has_all_it_may_have_gives_up_its_own_oldest_call_and_connections_from_there_lose_none() {
+    let mut table = Table::new(8, 2);
+    let (datagrams, connections) = (0, 8);
+    for (serial, source) in (0..).zip([connections, datagrams, datagrams, datagrams]) {
+        assert_eq!(table.make_room(&caller(source)), Ok(()));
+        table.insert(pending(serial, source, Duration::from_secs(10)));
+    }
+    assert_eq!(
+        table.first_over(Duration::ZERO).and_then(|id| table.take(id)).map(|over| over.id.serial),
+        Some(1)
+    );
+    assert_eq!(table.first_over(Duration::from_secs(9)), None);
+    assert_eq!(table.make_room(&caller(connections)), Ok(()));
+    assert_eq!(table.first_over(Duration::from_secs(9)), None);
 }
