@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,11 @@ impl Kept {
 
     fn sort_table(&mut self, descriptor: OwnedFd) {
         match memory::recognise(descriptor) {
-            Ok(file) if self.tables.len() < TABLES => self.tables.push(file),
+            Ok(file)
+                if self.tables.len() < TABLES && !self.tables.iter().any(|other| is_same(&file, other)) =>
+            {
+                self.tables.push(file);
+            }
             Ok(_) => self.useless.push(TABLE.to_owned()),
             Err(foreign) => {
                 self.faults.push(format!("a table that the service manager holds is not read: {foreign}"));
@@ -121,6 +126,15 @@ impl Kept {
             notifier.barrier(CLEARED)?;
         }
         Ok(useless.len())
+    }
+}
+
+/// Two descriptors of one file, which cannot hold a table and the next one. What cannot be told apart is the same.
+fn is_same(one: &File, other: &File) -> bool {
+    let number = |file: &File| file.metadata().map(|about| (about.dev(), about.ino()));
+    match (number(one), number(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => true,
     }
 }
 

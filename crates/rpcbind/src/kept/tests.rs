@@ -52,10 +52,21 @@ fn what_is_stored_is_told_from_what_a_unit_passes_and_only_the_kernels_facts_abo
 fn two_tables_come_back_and_no_more() {
     let memory = Memory::new(Vec::new()).unwrap();
     let [one, other] = memory.files().map(|file| file.try_clone().unwrap());
-    let third = one.try_clone().unwrap();
+    let [third, _] = Memory::new(Vec::new()).unwrap().files().map(|file| file.try_clone().unwrap());
     let stored = [one, other, third].map(|file| passed("kept-table", file));
     let kept = Kept::sort(stored.into());
     assert_eq!((kept.tables.len(), &kept.useless[..]), (2, &["kept-table".to_owned()][..]));
+}
+
+#[test]
+fn a_table_that_comes_back_twice_counts_once() {
+    let memory = Memory::new(Vec::new()).unwrap();
+    let [one, other] = memory.files();
+    let stored = [one, one, other].map(|file| passed("kept-table", file.try_clone().unwrap()));
+    let kept = Kept::sort(stored.into());
+    let numbers: Vec<u64> = kept.tables.iter().map(|file| file.metadata().unwrap().ino()).collect();
+    assert_eq!(numbers, [one, other].map(|file| file.metadata().unwrap().ino()));
+    assert_eq!(kept.useless, ["kept-table"]);
 }
 
 #[test]
