@@ -23,6 +23,7 @@ use crate::state::beginning::{self, Beginning};
 use crate::state::directory::Directory;
 use crate::state::format::Life;
 use crate::state::journal::{Health, Journal};
+use crate::state::life;
 use crate::state::prepare;
 use crate::warmstart::{self, WarmRow};
 
@@ -67,7 +68,8 @@ pub(super) fn import(settings: &Settings, from: &Path) -> Result<(), StartError>
         .collect();
     // The files that are in the state directory now are older than this.
     journal.note_files(there);
-    journal.supersede();
+    // As is what a service manager may hold.
+    journal.count_from(before.next_sequence(life::since_boot()));
     journal.begin(Duration::ZERO, rows.iter(), netids);
     if let Health::Degraded(why) = journal.health() {
         return Err(StartError::ByHand(format!("{}: {why}", state.display())));

@@ -68,7 +68,8 @@ pub(super) fn begin(
         let files_since = if prepared.volatile { None } else { life::began() };
         (Directory::new(prepared.directory), files_since)
     });
-    let (durable, beginning) = Durable::open(Places { disk, memory, life }, adopted, notifier.clone());
+    let places = Places { disk, memory, life, since_boot: life::since_boot() };
+    let (durable, beginning) = Durable::open(places, adopted, notifier.clone());
     durable::restore(beginning, server.service());
     server.begin_to_keep(Box::new(durable));
 }

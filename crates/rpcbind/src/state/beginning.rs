@@ -64,13 +64,15 @@ impl Origin {
 impl Beginning {
     /// Of the journal in the state directory and the one that the service manager has held, the one that more changes
     /// have led to; the one in the directory when they are the same. Answers it and whether it is the manager's.
+    /// `files` are there now: when neither knows of any, then no run has seen them, and they are older than the
+    /// manager's.
     #[must_use]
-    pub fn newer(mut disk: Restored, memory: Restored) -> (Restored, bool) {
+    pub fn newer(disk: Restored, memory: Restored, files: &WarmStart) -> (Restored, bool) {
         if memory.sequence <= disk.sequence {
             return (disk, false);
         }
-        let files = memory.files.or(disk.files.take());
-        (Restored { files, ..memory }, true)
+        let recorded = memory.files.or(disk.files).unwrap_or_else(|| warmstart::digests(&files.contents));
+        (Restored { files: Some(recorded), ..memory }, true)
     }
 
     /// Decides. Files that differ from the recorded ones were written after the journal and replace its rows; both

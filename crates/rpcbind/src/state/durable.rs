@@ -59,6 +59,8 @@ pub(crate) struct Places {
     pub(crate) memory: Option<Memory>,
     /// Whose the table has to be.
     pub(crate) life: Life,
+    /// How long ago the boot of that life began.
+    pub(crate) since_boot: Duration,
 }
 
 impl Durable {
@@ -68,16 +70,15 @@ impl Durable {
         adopted: Option<Adopted>,
         notifier: Arc<Notifier>,
     ) -> (Self, Beginning) {
-        let Places { disk, memory, life } = places;
+        let Places { disk, memory, life, since_boot } = places;
         let (disk, restored, files) = on_disk(disk, life);
         let (memory, stored) = memory.map(|memory| Journal::restore(memory, life)).unzip();
         let stored = stored.unwrap_or_default();
         report(
             stored.faults.iter().map(|fault| format!("the table that the service manager holds: {fault}")),
         );
-        let (restored, is_stored) = Beginning::newer(restored, stored);
-        // That a run begins is counted, too.
-        let sequence = restored.sequence.unwrap_or(0).saturating_add(1);
+        let (restored, is_stored) = Beginning::newer(restored, stored, &files);
+        let sequence = restored.next_sequence(since_boot);
         let mut beginning = Beginning::choose(restored, files, adopted, life.home);
         if is_stored && matches!(beginning.origin, Origin::Journal | Origin::OldJournal) {
             beginning.origin = Origin::Stored;
@@ -291,3 +292,6 @@ pub(crate) fn status_line(service: &Service) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

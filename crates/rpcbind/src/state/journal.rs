@@ -4,7 +4,7 @@
 
 use super::directory::Directory;
 use super::format::{self, FileDigests, KeptRow, Life, Record};
-use super::medium::{Medium, OnDisk};
+use super::medium::{MAX_BYTES, Medium, OnDisk};
 use super::reading::Restored;
 use oncrpc::bind::Netids;
 use rpcbind_core::outcome::Change;
@@ -16,8 +16,9 @@ use std::time::Duration;
 const REWRITE_FROM: u64 = 256 << 10;
 /// How long a degraded journal waits before it tries again.
 const RETRY: Duration = Duration::from_millis(500);
-/// How far ahead a table is put that is to be newer than any that is kept somewhere else.
-const AHEAD: u64 = 1 << 32;
+/// A journal longer than this is rewritten whatever the size of its table, so that it is never too long to be read. A
+/// full table takes half of it.
+const REWRITE_AT: u64 = MAX_BYTES / 2;
 
 /// Whether changes are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub enum Health {
 pub struct Journal<M = OnDisk> {
     medium: M,
     life: Life,
-    files: FileDigests,
+    /// What the C daemon's files held; `None` while no run has seen them.
+    files: Option<FileDigests>,
     /// Changes that led to this table, counted over all runs.
     sequence: u64,
     pending: Vec<u8>,
@@ -68,7 +70,7 @@ impl<M: Medium> Journal<M> {
         let journal = Self {
             medium,
             life,
-            files: restored.files.unwrap_or_default(),
+            files: restored.files,
             sequence: restored.sequence.unwrap_or(0),
             pending: Vec::new(),
             scratch: format::scratch(),
@@ -83,11 +85,6 @@ impl<M: Medium> Journal<M> {
     /// Counts on from here: so many changes have led to the table that it begins with.
     pub fn count_from(&mut self, sequence: u64) {
         self.sequence = sequence;
-    }
-
-    /// Has the next table be newer than any that a service manager may still hold.
-    pub fn supersede(&mut self) {
-        self.sequence = self.sequence.saturating_add(AHEAD);
     }
 
     /// Writes the table as it is now, which every later change follows.
@@ -125,7 +122,7 @@ impl<M: Medium> Journal<M> {
     /// Notes that the C daemon's files were imported or written with these digests, in the same step as the changes
     /// around it.
     pub fn note_files(&mut self, files: FileDigests) {
-        self.files = files;
+        self.files = Some(files);
         self.record(&Record::Files(files));
     }
 
@@ -147,7 +144,7 @@ impl<M: Medium> Journal<M> {
             return;
         }
         let written = self.write_pending();
-        let grown = self.len > REWRITE_FROM && self.len > self.rewritten_len.saturating_mul(4);
+        let grown = self.len > self.rewritten_len.saturating_mul(4).clamp(REWRITE_FROM, REWRITE_AT);
         let result = match written {
             Ok(()) if grown => self.rewrite(rows(), netids),
             result => result,
@@ -189,7 +186,9 @@ impl<M: Medium> Journal<M> {
         let mut bytes = format::MAGIC.to_vec();
         let mut put = |record: &Record| format::append(record, &mut self.scratch, &mut bytes);
         put(&Record::Life(self.life));
-        put(&Record::Files(self.files));
+        if let Some(files) = self.files {
+            put(&Record::Files(files));
+        }
         for row in rows {
             put(&Record::Change { removed: Vec::new(), added: Some(kept(row, netids)) });
         }

@@ -2,7 +2,7 @@
 //! another life name sockets that are gone.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rpcbind_core::caller::Namespace;
 use rustix::time::{ClockId, clock_gettime};
@@ -29,8 +29,13 @@ impl Life {
 /// When this boot began, by the clock of files.
 #[must_use]
 pub fn began() -> Option<SystemTime> {
-    let up = clock_gettime(ClockId::Boottime);
-    SystemTime::now().checked_sub(up.try_into().ok()?)
+    SystemTime::now().checked_sub(since_boot())
+}
+
+/// How long ago this boot began, sleep included.
+#[must_use]
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
 }
 
 fn boot_id(text: &str) -> Option<[u8; 16]> {
@@ -60,5 +65,6 @@ mod tests {
         assert_eq!(life, Life::present(Namespace(7)).unwrap());
         assert_ne!(life.boot, [0; 16]);
         assert!(began().unwrap() < SystemTime::now());
+        assert!(since_boot() > Duration::ZERO);
     }
 }

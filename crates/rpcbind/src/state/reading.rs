@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::Duration;
 
 use oncrpc::{Program, Version};
 
@@ -27,6 +28,17 @@ pub struct Restored {
     pub sequence: Option<u64>,
     /// What could not be believed or read.
     pub faults: Vec<Fault>,
+}
+
+impl Restored {
+    /// The count that a run goes on from: that it begins is counted, too. Never below the microseconds since boot, so
+    /// that it is also newer than every table of this life that could not be seen; there is less than one change in
+    /// each.
+    #[must_use]
+    pub fn next_sequence(&self, since_boot: Duration) -> u64 {
+        let micros = u64::try_from(since_boot.as_micros()).unwrap_or(u64::MAX);
+        self.sequence.unwrap_or(0).saturating_add(1).max(micros)
+    }
 }
 
 /// Why a journal, or the end of one, was not taken.

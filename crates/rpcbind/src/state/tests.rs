@@ -3,6 +3,7 @@
 use super::directory::{Directory, Unfit};
 use super::format::{KeptRow, Life, Record, append, read, scratch};
 use super::journal::{Health, Journal};
+use super::medium::Medium;
 use super::memory::Memory;
 use super::reading::{Fault, Restored};
 use oncrpc::bind::{Netid, Netids};
@@ -11,8 +12,11 @@ use rpcbind_core::caller::Namespace;
 use rpcbind_core::outcome::Change;
 use rpcbind_core::registry::{Owner, Row};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use std::cell::Cell;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 const LIFE: Life = Life { boot: [7; 16], home: Namespace(4_026_531_840) };
@@ -249,12 +253,64 @@ fn changes_are_counted_over_all_runs_also_those_that_could_not_be_written() {
     journal.sync(journal.deadline().unwrap(), || table.iter(), &netids);
     assert_eq!(reopen(path.path()).sequence, Some(42));
 
-    // A table that somebody has imported by hand is newer than whatever the service manager may hold.
+    // A table that somebody imports by hand later is newer than whatever the service manager may hold.
     let (mut imported, restored) = Journal::open(directory(path.path()), LIFE);
     assert_eq!(restored.sequence, Some(42));
-    imported.supersede();
+    imported.count_from(restored.next_sequence(Duration::from_secs(1_000)));
     imported.begin(NOW, table.iter(), &netids);
-    assert!(reopen(path.path()).sequence > Some(1_000_000_000));
+    assert_eq!(reopen(path.path()).sequence, Some(1_000_000_000));
+}
+
+#[test]
+fn a_run_that_has_not_seen_the_files_of_the_c_daemon_says_nothing_of_them() {
+    let path = tempfile::tempdir().unwrap();
+    drop(written(path.path()));
+    assert_eq!(reopen(path.path()).files, None);
+    let (mut journal, _) = Journal::open(directory(path.path()), LIFE);
+    journal.note_files([None, None]);
+    journal.begin(NOW, std::iter::empty(), &Netids::default());
+    assert_eq!(reopen(path.path()).files, Some([None, None]), "it has seen that there are none");
+}
+
+/// Counts bytes, and keeps none: how many there are, and how many there were at most.
+#[derive(Default)]
+struct Lengths(Rc<Cell<(usize, usize)>>);
+
+impl Medium for Lengths {
+    fn restore(&mut self, _: Life) -> Restored {
+        Restored::default()
+    }
+
+    fn replace(&mut self, journal: &[u8]) -> io::Result<()> {
+        self.0.set((0, self.0.get().1));
+        self.append(journal)
+    }
+
+    fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        let (len, longest) = self.0.get();
+        let len = len + records.len();
+        self.0.set((len, longest.max(len)));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_journal_never_grows_longer_than_what_is_read_of_it() {
+    let netids = Netids::default();
+    let address = "1".repeat(128);
+    let set = |program| Row { program: Program(program), address: address.as_str().into(), ..row(1, 1) };
+    let table: Vec<Row> = (0..16_384).map(set).collect();
+    let lengths = Rc::new(Cell::default());
+    let (mut journal, _) = Journal::restore(Lengths(lengths.clone()), LIFE);
+    journal.begin(NOW, table.iter(), &netids);
+    let whole = lengths.get().1;
+    assert!(whole > 2 << 20, "{whole} bytes are no full table");
+    for _ in 0..100 {
+        table.iter().take(1_000).for_each(|row| journal.append(&added(row.clone()), &netids));
+        journal.sync(NOW, || table.iter(), &netids);
+    }
+    let (_, longest) = lengths.get();
+    assert!(longest > 8 << 20 && longest < 9 << 20, "{longest} bytes");
 }
 
 #[test]

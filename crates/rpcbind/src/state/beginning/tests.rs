@@ -2,6 +2,7 @@
 
 use super::*;
 use rpcbind_core::registry::Owner;
+use std::time::Duration;
 
 const HOME: Namespace = Namespace(1);
 const ELSEWHERE: Namespace = Namespace(2);
@@ -94,13 +95,39 @@ fn the_journal_that_more_changes_have_led_to_is_the_newer_one() {
         (None, None, false),
     ];
     for (disk, memory, expected) in cases {
-        let (newer, is_stored) = Beginning::newer(of(1, disk), of(2, memory));
+        let (newer, is_stored) = Beginning::newer(of(1, disk), of(2, memory), &files(NONE));
         assert_eq!(is_stored, expected, "{disk:?} {memory:?}");
         assert_eq!(newer.rows[0].program, Program(if expected { 2 } else { 1 }));
     }
     // What another life's journal says of the C daemon's files stays known, where the manager's says nothing.
     let memory = Restored { files: None, ..of(2, Some(1)) };
-    assert_eq!(Beginning::newer(of(1, None), memory).0.files, Some([None, Some([1; 32])]));
+    assert_eq!(Beginning::newer(of(1, None), memory, &files(BOTH)).0.files, Some([None, Some([1; 32])]));
+}
+
+#[test]
+fn files_that_no_run_has_seen_are_older_than_what_the_manager_held() {
+    let stored = || Restored { files: None, sequence: Some(1), ..journal(NONE, false) };
+    let (newer, is_stored) = Beginning::newer(Restored::default(), stored(), &files(BOTH));
+    let beginning = Beginning::choose(newer, files(BOTH), None, HOME);
+    assert_eq!(
+        (is_stored, beginning.origin, beginning.rows[0].program),
+        (true, Origin::Journal, Program(10))
+    );
+    // One that has seen that there were none knows better.
+    let seen = Restored { files: Some(digests(NONE)), ..stored() };
+    let (newer, _) = Beginning::newer(Restored::default(), seen, &files(BOTH));
+    assert_eq!(Beginning::choose(newer, files(BOTH), None, HOME).origin, Origin::Files);
+}
+
+#[test]
+fn a_run_that_sees_no_journal_is_newer_than_every_one_it_does_not_see() {
+    let of = |sequence| Restored { sequence, ..Restored::default() };
+    let at = Duration::from_secs;
+    let hidden = of(Some(of(None).next_sequence(at(50)) + 1_000));
+    assert!(of(None).next_sequence(at(51)) > hidden.sequence.unwrap());
+    // One that sees it goes on from there, however early it is.
+    assert_eq!(of(Some(90)).next_sequence(Duration::from_micros(89)), 91);
+    assert_eq!(of(Some(u64::MAX)).next_sequence(at(1)), u64::MAX);
 }
 
 #[test]
