@@ -108,7 +108,7 @@ pub struct Forwarding {
     pub inet: Option<u16>,
     /// The same for IPv6.
     pub inet6: Option<u16>,
-    /// Calls under way at a time. One more ends the oldest of whoever has most of them.
+    /// Calls under way at a time. One more ends the oldest of those who have most of them.
     pub calls: usize,
     /// Calls under way for one source: a /24 or /56 of datagrams, one of connections, or a uid on a unix socket. One
     /// more ends the source's oldest.

@@ -1,12 +1,13 @@
 //! The remote calls under way: found by xid, in the order of their deadlines, counted for each source. A source
-//! that has all it may have gives up its own oldest call for another; a full table gives up the oldest call of whoever
-//! has most for somebody who has fewer. It never grows beyond its bounds.
+//! that has all it may have gives up its own oldest call for another; a full table gives up the oldest call of those
+//! who have most for somebody who has fewer. It never grows beyond its bounds.
 
 use crate::caller::Caller;
 use crate::limiter::prefix;
 use crate::outcome::RemoteId;
 use crate::remote::Asked;
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::cmp::Reverse;
 use core::net::SocketAddr;
 use core::time::Duration;
 use oncrpc::{Procedure, Version, Xid};
@@ -58,8 +59,8 @@ pub(crate) struct Table {
     repeatable: BTreeMap<Repeatable, Xid>,
     /// The calls of each source that are not given up, oldest first.
     sources: BTreeMap<Source, BTreeSet<RemoteId>>,
-    /// The sources by the number of these.
-    by_count: BTreeSet<(usize, Source)>,
+    /// The number of each source's calls with the oldest of them, in the order in which these give way: last first.
+    by_count: BTreeSet<(usize, Reverse<RemoteId>)>,
     waiting: usize,
     waiting_max: usize,
     waiting_max_per_source: usize,
@@ -130,7 +131,7 @@ impl Table {
             return Ok(());
         }
         let fullest = self.by_count.last().filter(|(count, _)| *count > own);
-        let oldest = fullest.and_then(|(_, source)| self.sources.get(source)?.first().copied());
+        let oldest = fullest.map(|(_, Reverse(oldest))| *oldest);
         self.give_up(oldest.ok_or(Full)?);
         Ok(())
     }
@@ -182,14 +183,16 @@ impl Table {
     /// Changes the calls of a source, and its place among the others.
     fn recount(&mut self, source: Source, change: impl FnOnce(&mut BTreeSet<RemoteId>)) {
         let calls = self.sources.entry(source).or_default();
-        let before = calls.len();
+        let (before, oldest_before) = (calls.len(), calls.first().copied());
         change(calls);
-        let after = calls.len();
-        self.by_count.remove(&(before, source));
-        if after == 0 {
-            self.sources.remove(&source);
+        let (after, oldest) = (calls.len(), calls.first().copied());
+        if let Some(oldest) = oldest_before {
+            self.by_count.remove(&(before, Reverse(oldest)));
+        }
+        if let Some(oldest) = oldest {
+            self.by_count.insert((after, Reverse(oldest)));
         } else {
-            self.by_count.insert((after, source));
+            self.sources.remove(&source);
         }
         self.waiting = self.waiting.saturating_sub(before).saturating_add(after);
     }

@@ -80,10 +80,14 @@ fn make_room(list: &mut [Listed], source: u8) -> Result<(), Full> {
     if own < PER_SOURCE && (0..SOURCES).map(|source| waiting(list, source)).sum::<usize>() < CALLS {
         return Ok(());
     }
-    let order = |source: &u8| (waiting(list, *source), Source::of(&caller(*source)));
-    let fullest = (0..SOURCES).max_by_key(order).filter(|fullest| waiting(list, *fullest) > own);
-    let whose = if own < PER_SOURCE { fullest.ok_or(Full)? } else { source };
-    let oldest = list.iter_mut().find(|call| !call.given_up && call.source == whose).ok_or(Full)?;
+    let most =
+        (0..SOURCES).map(|source| waiting(list, source)).max().filter(|most| own < PER_SOURCE && *most > own);
+    let gives_way = |call: &Listed| match most {
+        Some(most) => waiting(list, call.source) == most,
+        None => own >= PER_SOURCE && call.source == source,
+    };
+    let oldest = list.iter().position(|call| !call.given_up && gives_way(call)).ok_or(Full)?;
+    let oldest = list.get_mut(oldest).ok_or(Full)?;
     oldest.given_up = true;
     oldest.deadline = Duration::ZERO;
     Ok(())
@@ -179,4 +183,20 @@ fn a_source_that_has_all_it_may_have_gives_up_its_own_oldest_call_and_connection
     assert_eq!(table.first_over(Duration::from_secs(9)), None);
     assert_eq!(table.make_room(&caller(connections)), Ok(()));
     assert_eq!(table.first_over(Duration::from_secs(9)), None);
+}
+
+#[test]
+fn among_those_who_have_as_many_calls_the_oldest_gives_way_whoever_made_it() {
+    let mut table = Table::new(8, 4);
+    for (serial, source) in (0..).zip([3, 7, 1, 6, 8, 0, 2, 4]) {
+        assert_eq!(table.make_room(&caller(source)), Ok(()));
+        table.insert(pending(serial, source, Duration::from_secs(10)));
+    }
+    for (serial, newcomer, oldest) in [(8, 5, 0), (9, 9, 1)] {
+        assert_eq!(table.make_room(&caller(newcomer)), Ok(()));
+        let over = table.first_over(Duration::ZERO).unwrap();
+        assert_eq!(over.serial, oldest);
+        table.take(over).unwrap();
+        table.insert(pending(serial, newcomer, Duration::from_secs(10)));
+    }
 }
