@@ -243,6 +243,10 @@ impl Dispatch {
             return match handled.outcome {
                 Outcome::Reply { len } => Answer::Reply { len },
                 Outcome::Table { len, body } => Answer::Table { len, body },
+                // A repeated SET or UNSET, and what it repeats is not waiting for the sync.
+                Outcome::Commit { len, change } if change == Change::default() && !self.unsynced => {
+                    Answer::Reply { len }
+                }
                 Outcome::Commit { len, change } => {
                     self.has_added = change.added.is_some();
                     self.journal.append(&change, &self.service);

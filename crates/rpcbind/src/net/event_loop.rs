@@ -1,6 +1,6 @@
 //! The loop: waits, lets every descriptor that is ready do a bounded amount of work, makes what was changed durable
-//! at the turn's end (before it only for the next datagram socket), lets go the replies that waited. One thread. It must never wait anywhere else, and never leave a
-//! descriptor with work that nothing will bring it back to.
+//! at the turn's end (before it only for the next datagram socket), lets go the replies that waited. One thread. It
+//! must never wait anywhere else, and never leave a descriptor with work that nothing will bring it back to.
 
 use std::io;
 use std::net::SocketAddr;

@@ -92,6 +92,23 @@ fn a_changes_reply_over_udp_leaves_after_the_one_sync_of_the_turn() {
 }
 
 #[test]
+fn a_repeated_set_waits_for_the_sync_of_the_first_one_and_for_no_other() {
+    let mut house = House::new(PLENTY, 0);
+    let client = udp(&mut house, "127.0.0.1:0");
+    let ear = client.try_clone().unwrap();
+    house.journal.lock().unwrap().on_sync = Some(Box::new(move || assert!(ear.peek(&mut [0; 1]).is_err())));
+    for xid in 0..2 {
+        client.send(&set(xid, &row(1))).unwrap();
+    }
+    house.turn();
+    assert_eq!(std::iter::from_fn(|| reply(&client)).count(), 2);
+    client.send(&set(2, &row(1))).unwrap();
+    house.turn();
+    assert_eq!(reply(&client).map(|reply| xid(&reply)), Some(2));
+    assert_eq!(house.journal.lock().unwrap().syncs, 1);
+}
+
+#[test]
 fn a_flood_of_changes_at_one_socket_does_not_keep_the_others_waiting() {
     let mut house = House::new(PLENTY, 0);
     let flooded = udp(&mut house, "127.0.0.1:0");
