@@ -7,10 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use log::warn;
 use nix::sys::socket::{setsockopt, sockopt};
 use rpcbind_core::outcome::Forward;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::logging::START;
 
 /// Ports below this one are services' own, and trusted by some for it.
 const PORTS_FROM: u16 = 1024;
@@ -92,7 +95,12 @@ impl Outlets {
         let inet6 = Outlet::open(Ipv6Addr::LOCALHOST.into(), taken);
         match (inet, inet6) {
             (Err(error), Err(_)) => Err(error),
-            (inet, inet6) => Ok(Self { inet: inet.ok(), inet6: inet6.ok() }),
+            (inet, inet6) => {
+                let failed = [("IPv4", inet.as_ref().err()), ("IPv6", inet6.as_ref().err())];
+                let lines = failed.into_iter().filter_map(|(family, error)| complaint(family, error?));
+                lines.for_each(|line| warn!(target: START, "{line}"));
+                Ok(Self { inet: inet.ok(), inet6: inet6.ok() })
+            }
         }
     }
 
@@ -123,6 +131,13 @@ impl Outlets {
     }
 }
 
+/// What is said about a family without a socket; nothing where the host does not have that family.
+fn complaint(family: &str, error: &io::Error) -> Option<String> {
+    let absent = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT];
+    let is_absent = Errno::from_io_error(error).is_some_and(|errno| absent.contains(&errno));
+    (!is_absent).then(|| format!("no remote calls (-r) over {family}: open a socket for them: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +151,15 @@ mod tests {
         }
         let all: Vec<u16> = (1_024..=u16::MAX).collect();
         assert!(Outlets::open(&all).is_err());
+    }
+
+    #[test]
+    fn a_family_that_the_host_has_is_missed_aloud() {
+        for absent in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL] {
+            assert_eq!(complaint("IPv6", &absent.into()), None);
+        }
+        let line = complaint("IPv6", &Errno::MFILE.into()).unwrap();
+        assert!(line.starts_with("no remote calls (-r) over IPv6: "), "{line}");
+        assert!(complaint("IPv4", &io::Error::other("low ports only")).is_some());
     }
 }
