@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) watched: Option<Interest>,
     ended: bool,
     held_back: bool,
+    /// Remote calls under way for it.
+    calls: u32,
     busy: Option<Box<Busy>>,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Scratch {
 /// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ending {
-    /// The peer ended it, and has all its answers.
+    /// The peer ended it and has all its answers, or hung up.
     ByPeer,
     /// Reading or writing failed.
     Failed,
@@ -141,7 +143,8 @@ impl Scratch {
 
 impl Connection {
     pub(super) fn new(socket: OwnedFd, caller: Caller, now: Duration) -> Self {
-        Self { socket, caller, active: now, watched: None, ended: false, held_back: false, busy: None }
+        let (ended, held_back) = (false, false);
+        Self { socket, caller, active: now, watched: None, ended, held_back, calls: 0, busy: None }
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
@@ -235,7 +238,7 @@ impl Connection {
             let Scratch { input, output } = scratch;
             self.take(input.get(..len).unwrap_or(&[]), &mut turn, output, dispatch)?;
         }
-        let done = self.ended && self.busy.is_none();
+        let done = self.awaits_calls() && self.calls == 0;
         if done { Err(Ending::ByPeer) } else { Ok(turn) }
     }
 
@@ -244,8 +247,16 @@ impl Connection {
         self.held_back = false;
     }
 
-    /// Puts a reply behind what waits already. The next turn writes it.
-    pub(super) fn add_late(&mut self, reply: &[u8]) {
+    /// Whether nothing comes and nothing waits: it is there for the ends of remote calls only, and the poller reports
+    /// nothing but that the peer, who would write no more, does not read either.
+    pub(super) fn awaits_calls(&self) -> bool {
+        self.ended && self.busy.is_none()
+    }
+
+    /// Ends a remote call, and puts the reply behind what waits already. The next turn writes it, or closes.
+    pub(super) fn end_call(&mut self, reply: Option<&[u8]>) {
+        self.calls = self.calls.saturating_sub(1);
+        let Some(reply) = reply else { return };
         let Some(mark) = mark(reply.len()) else { return };
         let output = &mut self.busy().output;
         output.add_behind(&mark);
@@ -314,6 +325,10 @@ impl Connection {
             let answer = dispatch.handle_from(self.socket.as_fd(), &self.caller, record, reply);
             let (reply_len, table) = match answer {
                 Answer::Silent => continue,
+                Answer::Later => {
+                    self.calls = self.calls.saturating_add(1);
+                    continue;
+                }
                 Answer::Reply { len } => (len, None),
                 Answer::Held { len } => {
                     made.held_back = true;

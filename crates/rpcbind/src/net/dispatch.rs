@@ -72,6 +72,8 @@ pub(crate) struct Ended {
 pub(crate) enum Answer {
     /// Nothing.
     Silent,
+    /// Nothing now: a remote call was made, whose [`Ended`] comes.
+    Later,
     /// The first `len` bytes of the reply buffer, now.
     Reply {
         /// Their number.
@@ -274,7 +276,7 @@ impl Dispatch {
     fn forward(&mut self, call: &Forward, reply: &mut [u8]) -> Answer {
         if self.outlets.as_ref().is_some_and(|outlets| outlets.send(call)) {
             self.routes.insert(call.call, self.route);
-            return Answer::Silent;
+            return Answer::Later;
         }
         let end = self.service.undeliverable(self.now, call.call, reply);
         match end.and_then(|end| self.end(end).reply) {

@@ -113,7 +113,11 @@ impl Streams {
 
     /// Serves a connection that is ready. One that was closed in the meantime is nobody.
     pub(crate) fn serve(&mut self, ready: Ready, poller: &Poller, dispatch: &mut Dispatch) {
-        if let Some(index) = self.places.index(ready.token) {
+        let Some(index) = self.places.index(ready.token) else { return };
+        let hangs_up = |entry: &Entry| ready.readable && entry.connection.awaits_calls();
+        if self.places.get(index).is_some_and(hangs_up) {
+            self.close(index, Ending::ByPeer);
+        } else {
             self.turn(index, ready.readable, poller, dispatch);
         }
     }
@@ -129,11 +133,17 @@ impl Streams {
         }
     }
 
-    /// Writes a reply that is late to the connection with this token, if it is still there.
-    pub(crate) fn deliver(&mut self, token: Token, reply: &[u8], poller: &Poller, dispatch: &mut Dispatch) {
+    /// Ends a remote call of the connection with this token, if it is still there, and writes the reply to it.
+    pub(crate) fn end_call(
+        &mut self,
+        token: Token,
+        reply: Option<&[u8]>,
+        poller: &Poller,
+        dispatch: &mut Dispatch,
+    ) {
         let Some(index) = self.places.index(token) else { return };
         if let Some(entry) = self.places.get_mut(index) {
-            entry.connection.add_late(reply);
+            entry.connection.end_call(reply);
         }
         self.turn(index, false, poller, dispatch);
     }

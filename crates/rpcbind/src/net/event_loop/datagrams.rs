@@ -75,7 +75,7 @@ fn answer(batch: &mut Batch, received: usize, dispatch: &mut Dispatch, counts: &
                 held = true;
             }
             // Shared lists are for streams only.
-            Answer::Silent | Answer::Table { .. } => {}
+            Answer::Silent | Answer::Later | Answer::Table { .. } => {}
         }
     }
     held

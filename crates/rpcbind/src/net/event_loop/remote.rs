@@ -95,18 +95,18 @@ impl EventLoop {
     /// Sends what leaves for a remote call to whoever asked for it.
     fn deliver(&mut self, ended: Ended) {
         let Ended { route, caller, reply } = ended;
-        let Some(reply) = reply else { return };
-        let bytes = self.remote.reply.get(..reply.len).unwrap_or(&[]);
-        match (route, &caller) {
-            (Some(Route::Stream(token)), _) => {
-                self.streams.deliver(token, bytes, &self.poller, &mut self.dispatch);
+        let bytes = |len| self.remote.reply.get(..len).unwrap_or(&[]);
+        match (route, &caller, reply) {
+            (Some(Route::Stream(token)), _, reply) => {
+                let reply = reply.map(|reply| bytes(reply.len));
+                self.streams.end_call(token, reply, &self.poller, &mut self.dispatch);
             }
-            (Some(Route::Datagram(index)), Caller::Datagram(caller)) => {
+            (Some(Route::Datagram(index)), Caller::Datagram(caller), Some(reply)) => {
                 let Some(Source { kind: Kind::Datagrams { socket, .. }, .. }) = self.sources.get(index)
                 else {
                     return;
                 };
-                let sent = reply_later(&socket.descriptor, caller, bytes, reply.budget);
+                let sent = reply_later(&socket.descriptor, caller, bytes(reply.len), reply.budget);
                 let count = if sent.is_ok() { &mut self.counts.sent } else { &mut self.counts.refused };
                 *count = count.saturating_add(1);
             }

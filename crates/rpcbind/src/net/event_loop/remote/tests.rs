@@ -1,10 +1,11 @@
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use oncrpc::bind::{self, CallResult, Netid, RemoteCall};
 use oncrpc::xdr::{Decode, Encode, Reader, Writer};
 use oncrpc::{Answer, Call, Procedure, Program, Reply, Version};
 use rpcbind_core::registry::Row;
+use rustix::net::sockopt;
 
 use super::super::super::harness::{Client, House, call, dump, null, record, row, xid};
 use super::super::super::listen::Endpoint;
@@ -51,12 +52,16 @@ fn indirect(xid: u32) -> Vec<u8> {
 }
 
 fn indirect_of_version(xid: u32, version: u32) -> Vec<u8> {
+    remote(xid, bind::INDIRECT, version)
+}
+
+fn remote(xid: u32, procedure: Procedure, version: u32) -> Vec<u8> {
     let version = Version(version);
     let wanted = RemoteCall { program: PROGRAM, version, procedure: Procedure(7), arguments: &[0; 40] };
     let mut arguments = [0; 100];
     let mut writer = Writer::new(&mut arguments);
     wanted.encode(&mut writer).unwrap();
-    call(xid, bind::V4, bind::INDIRECT, writer.written())
+    call(xid, bind::V4, procedure, writer.written())
 }
 
 fn results(reply: &[u8]) -> Vec<u8> {
@@ -152,6 +157,56 @@ fn an_answer_for_a_connection_that_is_gone_reaches_nobody() {
     });
     other.send(&null(3));
     assert_eq!(xid(&house.reply(&mut other)), 3);
+}
+
+#[test]
+fn a_connection_whose_peer_writes_no_more_is_closed_once_all_its_calls_have_ended() {
+    let mut house = House::calling(0);
+    let service = Service::new(&mut house, "127.0.0.1:0", Netid::UDP);
+    let address = house.listen(Endpoint::Tcp("127.0.0.1:0".parse().unwrap()));
+    let (mut tcp, mut unix) = (Client::tcp(address), house.unix());
+    // The second is told of no failure.
+    let calls = [record(&indirect(1)), record(&remote(2, bind::BCAST, 1))].concat();
+    tcp.send(&calls);
+    unix.send(&calls);
+    tcp.stream.shutdown(Shutdown::Write).unwrap();
+    unix.stream.shutdown(Shutdown::Write).unwrap();
+    let calls: Vec<_> = (0..4).map(|_| house.until("a call", |_| service.called())).collect();
+    house.turn();
+    for (from, call) in calls.iter().step_by(2) {
+        service.answer(*from, *call, b"1234");
+    }
+    for reply in [house.reply(&mut tcp), house.reply(&mut unix)] {
+        assert_eq!((xid(&reply), results(&reply)), (1, b"1234".to_vec()));
+    }
+    house.turn();
+    assert_eq!(house.event_loop.streams().len(), 2);
+    house.pass(Duration::from_secs(10));
+    house.end_of(&mut tcp);
+    house.end_of(&mut unix);
+    assert_eq!(house.event_loop.streams().len(), 0);
+}
+
+#[test]
+fn a_connection_whose_peer_wrote_no_more_and_then_hangs_up_is_closed_before_its_calls_end() {
+    let mut house = House::calling(0);
+    let service = Service::new(&mut house, "127.0.0.1:0", Netid::UDP);
+    let address = house.listen(Endpoint::Tcp("127.0.0.1:0".parse().unwrap()));
+    let (mut tcp, mut unix) = (Client::tcp(address), house.unix());
+    tcp.send(&record(&indirect(1)));
+    unix.send(&record(&indirect(2)));
+    tcp.stream.shutdown(Shutdown::Write).unwrap();
+    unix.stream.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..2 {
+        house.until("a call", |_| service.called());
+    }
+    house.turn();
+    assert_eq!(house.event_loop.streams().len(), 2);
+    // What is left of a TCP connection is reset.
+    sockopt::set_socket_linger(&tcp.stream, Some(Duration::ZERO)).unwrap();
+    drop((tcp, unix));
+    house.until("the end of the connections", |house| (house.event_loop.streams().len() == 0).then_some(()));
+    assert!(house.event_loop.dispatch().calls_deadline().is_some());
 }
 
 #[test]
