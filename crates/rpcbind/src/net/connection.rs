@@ -16,6 +16,10 @@ use super::os::{self, MESSAGE_MAX};
 use super::output::{Output, write_parts};
 use super::poller::Interest;
 
+mod ending;
+
+pub(super) use ending::Ending;
+
 /// The most that one read takes.
 pub(super) const READ_MAX: usize = 64 * 1024;
 /// The bytes of replies that may wait at a connection before it is not read any more. One reply may be begun below it.
@@ -57,63 +61,6 @@ struct Busy {
 pub(super) struct Scratch {
     input: Box<[u8]>,
     output: Box<[u8]>,
-}
-
-/// Why a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ending {
-    /// The peer ended it and has all its answers, or hung up.
-    ByPeer,
-    /// Reading or writing failed.
-    Failed,
-    /// A record was too long, or came in too many fragments.
-    BadRecord,
-    /// A record was not completed in time.
-    Unfinished,
-    /// Replies were not read in time.
-    NotReading,
-    /// Nothing was asked for too long.
-    Idle,
-    /// Room was needed for another connection.
-    Evicted,
-    /// Too many bytes of unfinished messages were held, and its message was the oldest.
-    InputMemory,
-    /// Too many bytes of replies were held, and it had been reading least recently.
-    OutputMemory,
-    /// It was reading a list that is too old.
-    OldTable,
-    /// The kernel held too many bytes of replies, and those to this one had lain longest.
-    KernelMemory,
-}
-
-impl Ending {
-    /// All of them, in their order.
-    pub(super) const ALL: [Self; 11] = [
-        Self::ByPeer,
-        Self::Failed,
-        Self::BadRecord,
-        Self::Unfinished,
-        Self::NotReading,
-        Self::Idle,
-        Self::Evicted,
-        Self::InputMemory,
-        Self::OutputMemory,
-        Self::OldTable,
-        Self::KernelMemory,
-    ];
-
-    /// Whether it is to make room: then nothing of the connection may stay in the kernel.
-    pub(super) fn makes_room(self) -> bool {
-        matches!(
-            self,
-            Self::NotReading
-                | Self::Evicted
-                | Self::InputMemory
-                | Self::OutputMemory
-                | Self::OldTable
-                | Self::KernelMemory
-        )
-    }
 }
 
 /// What a turn did to a connection.
