@@ -1,6 +1,7 @@
 //! The life of a port mapper: calls of every class of callers, remote calls and what services answer to them, sweeps
-//! that find services dead, interfaces that change, reloads and restarts. Beside it a plain list that follows the changes as the journal does, and the rules about who
-//! may do what, written down again: the list and the registry never differ, and no row comes or goes against a rule.
+//! that find services dead, interfaces that change, reloads and restarts. Beside it a plain list that follows the
+//! changes as the journal does, and the rules about who may do what, written down again: the list and the registry
+//! never differ, and no row comes or goes against a rule.
 #![no_main]
 
 use fuzz::{Bytes, CAPS, ELSEWHERE, HOME, bound, caller, handle, interfaces, is_unverified, owner};
@@ -19,6 +20,16 @@ use rpcbind_core::registry::{Owner, Row};
 use rpcbind_core::settings::{Grant, LivenessRules, Policy};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+#[path = "service_life/messages.rs"]
+mod messages;
+#[path = "service_life/remote.rs"]
+mod remote;
+#[path = "service_life/rules.rs"]
+mod rules;
+
+use messages::{answer, call, encoded, mapping_call, rpcb_call, wanted};
+use rules::{identity, may_remove};
 
 const PROGRAMS: [u32; 8] = [200_100, 200_101, 200_102, 100_003, 100_024, 100_000, 0, u32::MAX];
 const VERSIONS: [u32; 4] = [1, 2, 3, u32::MAX];
@@ -177,49 +188,6 @@ impl Life {
         }
     }
 
-    fn assert_may_add(&self, (owner, namespace): Who, row: &Row, before: &[Row]) {
-        assert_eq!((row.owner, row.namespace), (owner, namespace));
-        let privileged = match owner {
-            Owner::Uid(uid) => uid < 1000,
-            Owner::Unknown => false,
-        };
-        let granted = |grant: &Grant| owner == Owner::Uid(grant.uid);
-        let is_granted = self.policy.grants.iter().any(granted);
-        assert!(privileged || is_granted || ![100_003, 100_024].contains(&row.program.0), "{row:?}");
-        let family = self.service.netids().family(row.netid).expect("a netid of the table");
-        let address = UniversalAddress::parse(row.address.as_bytes(), family).expect("an address");
-        assert!(!row.address.contains(char::is_control));
-        if let Some(socket) = address.socket() {
-            assert_ne!(socket.port(), 0);
-            let is_reserved = socket.port() < 1024 || socket.port() == 2049;
-            assert!(!is_reserved || privileged || is_granted, "{row:?}");
-            let is_wildcard = socket.ip().is_unspecified();
-            assert!(is_wildcard || namespace == HOME || owner == Owner::ROOT, "{row:?}");
-        }
-        let same = |other: &&Row| (other.program, other.version, other.netid) == key(row);
-        assert_eq!(self.rows.iter().filter(same).count(), 1);
-        let is_new = before.iter().filter(same).count() == 0;
-        let owned = self.rows.iter().filter(|row| row.owner == owner).count();
-        assert!(owner == Owner::ROOT || owned <= CAPS.rows_per_uid);
-        let free = if owner == Owner::ROOT { CAPS.rows } else { CAPS.rows - CAPS.rows_for_root };
-        assert!(!is_new || self.rows.len() <= free);
-    }
-
-    /// After an UNSET that was TRUE there is nothing left that the caller could have meant.
-    fn assert_nothing_is_left(&self, (owner, namespace): Who, wanted: &Wanted<'_>, called: Version) {
-        let is_home_root = owner == Owner::ROOT && namespace == HOME;
-        let named = self.service.netids().find(wanted.netid.as_bytes());
-        let is_meant = |row: &&Row| {
-            (row.program, row.version) == (wanted.program, wanted.version)
-                && (row.namespace == namespace || is_home_root)
-                && match called {
-                    V2 => matches!(row.netid, Netid::UDP | Netid::TCP),
-                    _ => wanted.netid.is_empty() || named == Some(row.netid),
-                }
-        };
-        assert_eq!(self.rows.iter().find(is_meant), None);
-    }
-
     /// GETPORT, GETADDR, GETVERSADDR and GETADDRLIST find what is there, and nothing else.
     fn look_up(&mut self, bytes: &mut Bytes<'_>) {
         let who = caller(bytes.byte());
@@ -348,98 +316,6 @@ impl Life {
         self.under_way.clear();
     }
 
-    /// CALLIT, BCAST and INDIRECT.
-    fn call_remotely(&mut self, bytes: &mut Bytes<'_>) {
-        let who = caller(bytes.byte());
-        let forms = [(V2, bind::CALLIT), (V3, bind::CALLIT), (V4, bind::BCAST), (V4, bind::INDIRECT)];
-        let ((called, form), xid) = (bytes.one_of(&forms), Xid(bytes.byte().into()));
-        let (program, version) = (Program(bytes.one_of(&PROGRAMS)), Version(bytes.one_of(&VERSIONS)));
-        let (procedure, len) = (Procedure(u32::from(bytes.byte() % 4)), bytes.byte());
-        let wanted = RemoteCall { program, version, procedure, arguments: bytes.part(len.into()) };
-        let arguments = encoded(&wanted);
-        let call = Call { arguments: &arguments, ..Call::new(xid, bind::PROGRAM, called, form) };
-        let (reply, change) = self.send(&who, 0, &encoded(&call));
-        assert!(change.is_none());
-        assert!(reply.is_empty() || reply[..4] == xid.0.to_be_bytes());
-    }
-
-    /// Only a service of this host is ever called, never ourselves, and no more often than is allowed.
-    fn is_called(&mut self, forward: Forward, who: &Caller, message: &[u8], room: usize) {
-        let call = Call::decode(&forward.message).expect("what is sent is a call");
-        assert_ne!(call.program, bind::PROGRAM);
-        assert!(call.procedure == Procedure::NULL || call.program.0 != 100_003, "NFS is called for nobody");
-        let is_at = |row: &&Row| {
-            let family = self.service.netids().family(row.netid).expect("a netid of the table");
-            let at =
-                UniversalAddress::parse(row.address.as_bytes(), family).and_then(|address| address.port());
-            (row.program, row.version, at) == (call.program, call.version, Some(forward.to.port()))
-                && matches!(row.netid, Netid::UDP | Netid::UDP6)
-        };
-        assert!(self.rows.iter().any(|row| is_at(&row)), "{forward:?} is to nobody who is registered");
-        assert!(forward.to.port() != 111 && forward.to.ip().is_loopback() || self.is_own(&forward));
-        let xid = *message.first_chunk().expect("a call has an xid");
-        self.under_way.push(UnderWay { forward, caller: *who, xid, room, since: self.elapsed });
-        assert!(self.service.calls_under_way() <= 8 + 2);
-    }
-
-    fn is_own(&self, forward: &Forward) -> bool {
-        interfaces().addresses.iter().any(|own| own.address == forward.to.ip())
-    }
-
-    /// A datagram comes in where services answer: only that of the one that was called, with the xid of that call,
-    /// ends it, once.
-    fn answer_remotely(&mut self, bytes: &mut Bytes<'_>) {
-        let (which, kind, len) = (usize::from(bytes.byte()), bytes.byte(), bytes.byte());
-        let results = bytes.part(len.into());
-        let Some(at) = which.checked_rem(self.under_way.len()) else { return };
-        let forward = &self.under_way[at].forward;
-        let mut from = forward.to;
-        let mut xid: [u8; 4] = *forward.message.first_chunk().expect("a call has an xid");
-        from.set_port(from.port() ^ u16::from(kind & 1));
-        xid[3] ^= kind >> 1 & 1;
-        let message_type = u32::from(kind >> 2 & 1 == 0);
-        let is_right = kind & 7 == 0;
-        let head: &[u32] = if kind & 8 == 0 { &[0, 0, 0, 0] } else { &[] };
-        let mut answer = [xid, message_type.to_be_bytes()].concat();
-        answer.extend(head.iter().flat_map(|word| word.to_be_bytes()));
-        answer.extend_from_slice(results);
-        let mut reply = vec![0; 9_000];
-        let end = self.service.answered(self.now(), from, &answer, &mut reply);
-        assert_eq!(end.as_ref().map(|end| end.call), is_right.then_some(self.under_way[at].forward.call));
-        if let Some(end) = end {
-            self.ended(end, &reply);
-        }
-    }
-
-    /// What leaves for a remote call that has ended goes to whoever asked, and is no longer than that may be.
-    fn ended(&mut self, end: RemoteEnd, reply: &[u8]) {
-        let at = self.under_way.iter().position(|call| call.forward.call == end.call);
-        let call = self.under_way.remove(at.expect("it was under way"));
-        assert_eq!(end.caller, call.caller);
-        let Some(late) = end.reply else { return };
-        assert!(late.len <= call.room && late.budget.bytes() <= call.room);
-        let reply = Reply::decode(&reply[..late.len]).expect("what leaves is a reply");
-        assert_eq!(reply.xid.0.to_be_bytes(), call.xid);
-    }
-
-    /// Time passes; what has taken too long ends, and one call that cannot be delivered.
-    fn expire(&mut self, bytes: &mut Bytes<'_>) {
-        self.elapsed += Duration::from_millis(u64::from(bytes.byte()) * 64);
-        let mut reply = vec![0; 9_000];
-        if let Some(at) = usize::from(bytes.byte()).checked_rem(self.under_way.len()) {
-            let id = self.under_way[at].forward.call;
-            let end = self.service.undeliverable(self.now(), id, &mut reply).expect("it is under way");
-            self.ended(end, &reply);
-            assert_eq!(self.service.undeliverable(self.now(), id, &mut reply), None);
-        }
-        while let Some(end) = self.service.expire(self.now(), &mut reply) {
-            self.ended(end, &reply);
-        }
-        let expiry = self.policy.remote_calls.expiry;
-        assert!(self.under_way.iter().all(|call| self.elapsed < call.since + expiry));
-        assert!(self.service.next_deadline().is_none_or(|deadline| deadline > self.elapsed));
-    }
-
     /// Bytes that are no call of ours, or one of any procedure.
     fn anything(&mut self, bytes: &mut Bytes<'_>) {
         let (who, choice) = (caller(bytes.byte()), bytes.byte());
@@ -476,89 +352,4 @@ fn key(row: &Row) -> (Program, Version, Netid) {
 /// Services of home on transports that the kernel can be asked about.
 fn is_judged(row: &Row) -> bool {
     row.namespace == HOME && row.program != bind::PROGRAM
-}
-
-/// Whose call it is, by what the kernel says; `None`: nobody's who may change anything.
-fn identity(policy: &Policy, caller: &Caller, choice: u8) -> Option<Who> {
-    let privileged = |from: &SocketAddr| from.ip().is_loopback() && from.port() < 1024;
-    let (from, local) = match caller {
-        Caller::Unix { uid, namespace } => return Some((uid.map_or(Owner::Unknown, Owner::Uid), *namespace)),
-        Caller::Connection { from, local } => (from, local.ip()),
-        Caller::Datagram(datagram) if is_unverified(caller) || datagram.mapped => return None,
-        Caller::Datagram(datagram) => (&datagram.from, datagram.destination),
-    };
-    let is_datagram = matches!(caller, Caller::Datagram(_));
-    if !(from.ip().is_loopback() && local.is_loopback()) {
-        return (policy.insecure && !is_datagram).then_some((Owner::Unknown, HOME));
-    }
-    let owner = match owner(choice, from.port()) {
-        OwnerFact::Unknown if privileged(from) => Owner::ROOT,
-        OwnerFact::Sockets(sockets) => match sockets[..] {
-            [] if !is_datagram && !policy.insecure => return None,
-            [socket] if socket.ours || socket.inode == 0 => Owner::Unknown,
-            [socket] if is_datagram && socket.uid < 1000 && !privileged(from) => Owner::Unknown,
-            [socket] => Owner::Uid(socket.uid),
-            _ => Owner::Unknown,
-        },
-        OwnerFact::Unknown => Owner::Unknown,
-    };
-    Some((owner, HOME))
-}
-
-/// Who may remove or replace a row at all: home's root, its owner from where it was registered, and at home anybody
-/// what is nobody's.
-fn may_remove((owner, namespace): Who, row: &Row) -> bool {
-    let is_nobodys = row.owner == Owner::Unknown && row.namespace == HOME && namespace == HOME;
-    let is_own = row.owner != Owner::Unknown && row.owner == owner && row.namespace == namespace;
-    let is_home_root = owner == Owner::ROOT && namespace == HOME;
-    assert!(namespace == HOME || namespace == ELSEWHERE);
-    is_home_root || is_own || is_nobodys
-}
-
-fn wanted<'a>(bytes: &mut Bytes<'a>) -> Wanted<'a> {
-    let (program, version) = (Program(bytes.one_of(&PROGRAMS)), Version(bytes.one_of(&VERSIONS)));
-    let netid = bytes.one_of(&NETIDS);
-    let address = match bytes.byte() {
-        0xff => {
-            let len = bytes.byte();
-            bytes.part(len.into())
-        }
-        choice => ADDRESSES[usize::from(choice) % ADDRESSES.len()].as_bytes(),
-    };
-    Wanted { program, version, netid, address }
-}
-
-fn call(version: Version, procedure: Procedure, arguments: &[u8]) -> Vec<u8> {
-    encoded(&Call { arguments, ..Call::new(Xid(7), bind::PROGRAM, version, procedure) })
-}
-
-fn rpcb_call(version: Version, procedure: Procedure, wanted: &Wanted<'_>) -> Vec<u8> {
-    let Wanted { program, version: wanted_version, netid, address } = *wanted;
-    let netid = netid.as_bytes();
-    call(
-        version,
-        procedure,
-        &encoded(&Rpcb { program, version: wanted_version, netid, address, owner: b"superuser" }),
-    )
-}
-
-fn mapping_call(procedure: Procedure, wanted: &Wanted<'_>, port: u32) -> Vec<u8> {
-    let protocol = if wanted.netid == "tcp" { Protocol::TCP } else { Protocol::UDP };
-    let mapping = Mapping { program: wanted.program, version: wanted.version, protocol, port };
-    call(V2, procedure, &encoded(&mapping))
-}
-
-fn encoded(value: &impl Encode) -> Vec<u8> {
-    let mut buffer = [0; 2_000];
-    let mut writer = Writer::new(&mut buffer);
-    value.encode(&mut writer).expect("there is room");
-    writer.written().to_vec()
-}
-
-/// The results of an accepted call.
-fn answer(reply: &[u8]) -> Option<&[u8]> {
-    match Reply::decode(reply).ok()?.answer {
-        Answer::Success(results) => Some(results),
-        _ => None,
-    }
 }
