@@ -3,7 +3,7 @@
 use crate::callers::{ETH0, loopback_tcp, loopback_udp, one_each, stranger_udp, udp, unix};
 use crate::calls::{call, mapping, netbuf, opaque, rpcb, set, unset};
 use crate::host::{Host, settings};
-use core::cell::Cell;
+use allocation_counter::measure;
 use core::time::Duration;
 use oncrpc::Procedure;
 use oncrpc::bind::{self, V2, V3, V4};
@@ -16,59 +16,20 @@ use rpcbind_core::limiter::{Limits, Rate};
 use rpcbind_core::outcome::{Outcome, Reason};
 use rpcbind_core::settings::Policy;
 use rpcbind_core::{Service, Settings};
-use std::alloc::{GlobalAlloc, Layout, System};
 
 const PROGRAM: u32 = 200_001;
 
-thread_local! {
-    /// Allocations of this thread, and the bytes that they have over what was given back.
-    static TAKEN: Cell<(usize, isize)> = const { Cell::new((0, 0)) };
-}
-
-/// The system's allocator, counting.
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn count(allocations: usize, bytes: isize) {
-    let (so_far, held) = TAKEN.get();
-    TAKEN.set((so_far + allocations, held + bytes));
-}
-
-fn signed(bytes: usize) -> isize {
-    isize::try_from(bytes).unwrap()
-}
-
-#[expect(unsafe_code, reason = "allocations are counted where they are made")]
-// SAFETY: it hands everything on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, signed(layout.size()));
-        // SAFETY: the caller's promises are those that the system's allocator wants.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(0, -signed(layout.size()));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-fn taken() -> (usize, isize) {
-    TAKEN.get()
-}
-
 /// Handles a message as the daemon's loop does, and tells how it ended and how often something was allocated.
-fn handle(service: &mut Service, caller: &Caller, message: &[u8], buffer: &mut [u8]) -> (Reason, usize) {
+fn handle(service: &mut Service, caller: &Caller, message: &[u8], buffer: &mut [u8]) -> (Reason, u64) {
     let now = Now { monotonic: Duration::from_secs(1), unix_seconds: 1_700_000_000 };
     let facts = Facts::default();
-    let (before, _) = taken();
-    let budget = service.budget(caller, message.len());
-    let handled = service.handle(now, caller, &facts, message, &mut buffer[..budget.bytes()]);
-    let (after, _) = taken();
-    (handled.why.reason, after - before)
+    let mut reason = None;
+    let allocated = measure(|| {
+        let budget = service.budget(caller, message.len());
+        let handled = service.handle(now, caller, &facts, message, &mut buffer[..budget.bytes()]);
+        reason = Some(handled.why.reason);
+    });
+    (reason.unwrap(), allocated.count_total)
 }
 
 /// Limits and rules that everything has to pass.
@@ -208,28 +169,23 @@ fn a_list_is_made_once_after_a_change_and_shared_by_whoever_asks() {
 #[test]
 fn a_row_takes_less_than_600_bytes_with_the_longest_address() {
     let address = format!("/{}", "x".repeat(106));
-    let (_, before) = taken();
     let mut host = Host::with(Settings { own: vec![], ..settings() });
-    let (_, empty) = taken();
-    let mut rows = 0;
+    let (mut rows, mut held) = (0, 0);
     let mut buffer = vec![0; 256];
     while rows < 16_384 {
         let message = set(PROGRAM + rows, 1, "local", &address);
         let now = Now { monotonic: Duration::ZERO, unix_seconds: 0 };
-        let handled = host.service.handle(now, &unix(0), &Facts::default(), &message, &mut buffer);
-        assert!(matches!(handled.outcome, Outcome::Commit { .. }));
+        let allocated = measure(|| {
+            let handled = host.service.handle(now, &unix(0), &Facts::default(), &message, &mut buffer);
+            assert!(matches!(handled.outcome, Outcome::Commit { .. }));
+        });
+        held += allocated.bytes_current;
         rows += 1;
         // The last row that fits before an index doubles, and the first one after it.
         if (rows + 1).is_power_of_two() || rows.is_power_of_two() || rows == 16_384 {
-            let (_, now) = taken();
-            let held = usize::try_from(now - empty).unwrap();
-            assert!(
-                rows < 1_024 || held / rows as usize <= 600,
-                "{} bytes a row at {rows}",
-                held / rows as usize
-            );
+            let of_a_row = held / i64::from(rows);
+            assert!(rows < 1_024 || (1..=600).contains(&of_a_row), "{of_a_row} bytes a row at {rows}");
         }
     }
-    let (_, full) = taken();
-    println!("{} bytes a row, {} empty", (full - empty) / 16_384, empty - before);
+    println!("{} bytes a row", held / 16_384);
 }
