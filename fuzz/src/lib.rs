@@ -10,7 +10,7 @@ use oncrpc::{Program, Version};
 use rpcbind_core::Service;
 use rpcbind_core::caller::{Caller, Datagram, Namespace, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
-use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
+use rpcbind_core::interfaces::Interfaces;
 use rpcbind_core::outcome::{Handled, Outcome};
 use rpcbind_core::registry::{Owner, Row};
 use rpcbind_core::settings::{Caps, Forwarding, OwnAddress, Policy, Settings};
@@ -133,23 +133,14 @@ pub fn service(policy: Policy) -> Service {
 
 /// The interfaces of that host.
 pub fn interfaces() -> Interfaces {
-    let interface =
-        |index, loopback| Interface { index, up: true, loopback, point_to_point: false, multicast: true };
-    let address = |interface, text: &str, prefix_length| InterfaceAddress {
-        interface,
-        address: socket(text).ip(),
-        prefix_length,
-    };
-    Interfaces {
-        interfaces: vec![interface(LOOPBACK, true), interface(ETHERNET, false)],
-        addresses: vec![
-            address(LOOPBACK, "127.0.0.1:0", 8),
-            address(LOOPBACK, "[::1]:0", 128),
-            address(ETHERNET, "192.0.2.1:0", 24),
-            address(ETHERNET, "[2001:db8::1]:0", 64),
-            address(ETHERNET, "[fe80::1]:0", 64),
-        ],
-    }
+    let addresses = [
+        (LOOPBACK, "127.0.0.1:0", 8),
+        (LOOPBACK, "[::1]:0", 128),
+        (ETHERNET, "192.0.2.1:0", 24),
+        (ETHERNET, "[2001:db8::1]:0", 64),
+        (ETHERNET, "[fe80::1]:0", 64),
+    ];
+    Interfaces::of(addresses.map(|(index, text, length)| (index, socket(text).ip(), length)))
 }
 
 /// A few services.

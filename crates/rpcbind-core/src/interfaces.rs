@@ -40,6 +40,32 @@ pub struct Interfaces {
     pub addresses: Vec<InterfaceAddress>,
 }
 
+impl Interfaces {
+    /// The table of a host of whose interfaces nothing but the addresses is known: index of the interface, address,
+    /// length of the on-link prefix. All are up; one with a loopback address is a loopback interface, all others take
+    /// multicasts.
+    ///
+    /// ```
+    /// use rpcbind_core::interfaces::Interfaces;
+    ///
+    /// let table = Interfaces::of([(1, "127.0.0.1".parse()?, 8), (2, "192.0.2.2".parse()?, 24)]);
+    /// assert!(table.interfaces[0].loopback && !table.interfaces[1].loopback);
+    /// # Ok::<(), core::net::AddrParseError>(())
+    /// ```
+    #[must_use]
+    pub fn of(addresses: impl IntoIterator<Item = (u32, IpAddr, u8)>) -> Self {
+        let own =
+            |(interface, address, prefix_length)| InterfaceAddress { interface, address, prefix_length };
+        let addresses: Vec<_> = addresses.into_iter().map(own).collect();
+        let indices: BTreeSet<u32> = addresses.iter().map(|own| own.interface).collect();
+        let interface = |index| {
+            let loopback = addresses.iter().any(|own| own.interface == index && own.address.is_loopback());
+            Interface { index, up: true, loopback, point_to_point: false, multicast: !loopback }
+        };
+        Self { interfaces: indices.into_iter().map(interface).collect(), addresses }
+    }
+}
+
 /// The table as look-ups read it: each question costs the same with one interface and with a thousand.
 #[derive(Debug, Default)]
 pub(crate) struct Host {

@@ -6,7 +6,7 @@ use oncrpc::xdr::{List, Reader};
 use oncrpc::{Answer, AuthStatus, Call, Program, Reply};
 use rpcbind_core::caller::{Caller, Datagram, Namespace, Now, Transport};
 use rpcbind_core::facts::{Facts, OwnerFact};
-use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
+use rpcbind_core::interfaces::Interfaces;
 use rpcbind_core::outcome::Outcome;
 use rpcbind_core::registry::{Owner, Row};
 use rpcbind_core::settings::OwnAddress;
@@ -206,27 +206,9 @@ fn service() -> Service {
         ],
         ..Settings::default()
     });
-    let interface = |index, loopback| Interface {
-        index,
-        up: true,
-        loopback,
-        point_to_point: false,
-        multicast: !loopback,
-    };
-    let address = |interface, address: &str, prefix_length| InterfaceAddress {
-        interface,
-        address: address.parse().unwrap(),
-        prefix_length,
-    };
-    service.set_interfaces(Interfaces {
-        interfaces: vec![interface(1, true), interface(2, false)],
-        addresses: vec![
-            address(1, "127.0.0.1", 8),
-            address(2, "10.9.8.7", 24),
-            address(1, "::1", 128),
-            address(2, "fd00::7", 64),
-        ],
-    });
+    let addresses = [(1, "127.0.0.1", 8), (2, "10.9.8.7", 24), (1, "::1", 128), (2, "fd00::7", 64)];
+    let addresses = addresses.map(|(index, address, length)| (index, address.parse().unwrap(), length));
+    service.set_interfaces(Interfaces::of(addresses));
     service
 }
 

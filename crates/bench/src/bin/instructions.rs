@@ -10,7 +10,7 @@ use rpcbind_core::access::{
 };
 use rpcbind_core::caller::{Caller, Datagram, Namespace, Now};
 use rpcbind_core::facts::Facts;
-use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
+use rpcbind_core::interfaces::Interfaces;
 use rpcbind_core::limiter::{Limits, Rate};
 use rpcbind_core::outcome::Outcome;
 use rpcbind_core::settings::Policy;
@@ -120,20 +120,8 @@ impl Load {
 impl Run {
     /// A host with two interfaces.
     fn new() -> Self {
-        let interface = |index, loopback| Interface {
-            index,
-            up: true,
-            loopback,
-            point_to_point: false,
-            multicast: !loopback,
-        };
-        let address =
-            |interface, address, prefix_length| InterfaceAddress { interface, address, prefix_length };
         let mut service = Service::new(Settings { seed: [1, 2], ..Settings::default() });
-        service.set_interfaces(Interfaces {
-            interfaces: vec![interface(1, true), interface(2, false)],
-            addresses: vec![address(1, LOOPBACK, 8), address(2, OURS, 24)],
-        });
+        service.set_interfaces(Interfaces::of([(1, LOOPBACK, 8), (2, OURS, 24)]));
         let now = Now { monotonic: Duration::from_secs(1), unix_seconds: 1_700_000_000 };
         Self { service, now, reply: [0; 8_800] }
     }

@@ -3,7 +3,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use rpcbind_core::caller::{Caller, Datagram, Namespace, Transport};
-use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
+use rpcbind_core::interfaces::Interfaces;
 
 /// The namespace of our inet sockets.
 pub(crate) const HOME: Namespace = Namespace(0x1111);
@@ -22,31 +22,17 @@ pub(crate) const USER: u32 = 1_000;
 
 /// The host's interfaces.
 pub(crate) fn interfaces() -> Interfaces {
-    let interface = |index, loopback| Interface {
-        index,
-        up: true,
-        loopback,
-        point_to_point: false,
-        multicast: !loopback,
-    };
-    let address = |interface, address: &str, prefix_length| InterfaceAddress {
-        interface,
-        address: address.parse().unwrap(),
-        prefix_length,
-    };
-    Interfaces {
-        interfaces: vec![interface(LO, true), interface(ETH0, false), interface(ETH1, false)],
-        addresses: vec![
-            address(LO, "127.0.0.1", 8),
-            address(ETH0, "192.0.2.2", 25),
-            address(ETH1, "192.0.2.130", 25),
-            address(LO, "::1", 128),
-            address(ETH0, "2001:db8::2", 64),
-            address(ETH0, "fe80::2", 64),
-            address(ETH1, "2001:db8:1::2", 64),
-            address(ETH1, "fe80::2", 64),
-        ],
-    }
+    let addresses = [
+        (LO, "127.0.0.1", 8),
+        (ETH0, "192.0.2.2", 25),
+        (ETH1, "192.0.2.130", 25),
+        (LO, "::1", 128),
+        (ETH0, "2001:db8::2", 64),
+        (ETH0, "fe80::2", 64),
+        (ETH1, "2001:db8:1::2", 64),
+        (ETH1, "fe80::2", 64),
+    ];
+    Interfaces::of(addresses.map(|(index, address, length)| (index, address.parse().unwrap(), length)))
 }
 
 /// A process of this host on a unix socket.
