@@ -103,6 +103,15 @@ fn an_idle_connection_is_small() {
     assert!(size_of::<Entry>() <= 240, "{}", size_of::<Entry>());
 }
 
+/// The only connection is there after nine seconds in which nothing is read, and gone after eleven.
+fn assert_is_closed_after_ten_seconds_of_not_reading(house: &mut House) {
+    house.pass(Duration::from_secs(9));
+    assert_eq!(connections(house), 1);
+    house.pass(Duration::from_secs(2));
+    assert_eq!((connections(house), ended(house, Ending::NotReading)), (0, 1));
+    assert_at_rest(house);
+}
+
 #[test]
 fn a_peer_that_does_not_read_is_not_read_and_then_closed() {
     let mut house = House::new(PLENTY, 0);
@@ -119,11 +128,7 @@ fn a_peer_that_does_not_read_is_not_read_and_then_closed() {
     let waits = house.event_loop.streams().output_bytes;
     assert!(waits >= super::super::connection::QUEUE_MAX, "{waits}");
     assert!(waits < 2 * super::super::connection::QUEUE_MAX, "{waits}");
-    house.pass(Duration::from_secs(9));
-    assert_eq!(connections(&house), 1);
-    house.pass(Duration::from_secs(2));
-    assert_eq!((connections(&house), ended(&house, Ending::NotReading)), (0, 1));
-    assert_at_rest(&house);
+    assert_is_closed_after_ten_seconds_of_not_reading(&mut house);
 }
 
 #[test]
@@ -167,11 +172,7 @@ fn client_of_a_patient_socket(house: &mut House) -> Client<UnixStream> {
 fn who_reads_nothing_is_closed_after_ten_seconds_also_when_the_socket_took_every_reply() {
     let mut house = House::new(PLENTY, 300);
     let _client = client_of_a_patient_socket(&mut house);
-    house.pass(Duration::from_secs(9));
-    assert_eq!(connections(&house), 1);
-    house.pass(Duration::from_secs(2));
-    assert_eq!((connections(&house), ended(&house, Ending::NotReading)), (0, 1));
-    assert_at_rest(&house);
+    assert_is_closed_after_ten_seconds_of_not_reading(&mut house);
 }
 
 #[test]
