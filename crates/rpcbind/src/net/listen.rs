@@ -18,9 +18,9 @@ use super::os;
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
-/// What the kernel may hold of replies for one TCP connection; it doubles the number, and would go up to 4 MiB by
-/// itself. With half of this, the large segments of the loopback interface make a long list wait.
-const SEND_BUFFER: usize = 64 * 1024;
+/// What the kernel may hold of replies for one TCP connection; it doubles the number, would go up to 4 MiB by itself,
+/// and allows no more than this unless it is told to. A list of ten thousand programs fits, so it is written at once.
+const SEND_BUFFER: usize = 208 * 1024;
 /// What it may hold of calls; it doubles this, too. Calls are short, and a long one comes in pieces. With this, as many
 /// connections as there can be, all full, take 96 MiB.
 const RECEIVE_BUFFER: usize = 4 * 1024;

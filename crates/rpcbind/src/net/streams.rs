@@ -1,4 +1,5 @@
-//! All connections: serving the ones that are ready, closing the ones whose time or room is over. Every bound here has a count of the connections that it closed. It must never wait.
+//! All connections: serving the ones that are ready, closing the ones whose time or room is over. Every bound here has
+//! a count of the connections that it closed. It must never wait.
 
 use std::sync::Arc;
 use std::time::Duration;
