@@ -1,6 +1,7 @@
 //! The numbers of RFC 5531 as types, so that a program cannot be taken for a version.
 
 use core::fmt;
+use oncrpc_xdr::Reader;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -31,6 +32,15 @@ number! {
 number! {
     /// A procedure of a version of a program (RFC 5531 section 8.2).
     Procedure
+}
+
+impl Xid {
+    /// The xid that a message begins with, a call or a reply, whatever follows it (RFC 5531 section 9). `None`: it is
+    /// shorter than an xid.
+    #[must_use]
+    pub fn of(message: &[u8]) -> Option<Self> {
+        Reader::new(message).u32().ok().map(Self)
+    }
 }
 
 impl Procedure {

@@ -55,17 +55,20 @@ impl<'a> Reply<'a> {
     /// [`Error::Discriminant`] for a call or an unknown status; otherwise what the [`Reader`] finds wrong.
     pub fn decode(message: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(message);
-        let xid = Xid(reader.u32()?);
-        match reader.u32()? {
-            REPLY => {}
-            other => return Err(Error::Discriminant(other)),
-        }
+        let xid = begun(&mut reader)?;
         let answer = match reader.u32()? {
             MSG_ACCEPTED => accepted(&mut reader)?,
             MSG_DENIED => denied(&mut reader)?,
             other => return Err(Error::Discriminant(other)),
         };
         Ok(Self { xid, answer })
+    }
+
+    /// The xid of a message that is a reply by its first eight bytes, whatever follows them: it answers the call with
+    /// that xid, even where [`Reply::decode`] finds that it says nothing. `None`: it is no reply.
+    #[must_use]
+    pub fn xid_of(message: &[u8]) -> Option<Xid> {
+        begun(&mut Reader::new(message)).ok()
     }
 
     /// Writes the head of a SUCCESS, 24 bytes; the results are written after it.
@@ -75,6 +78,15 @@ impl<'a> Reply<'a> {
     #[inline]
     pub fn encode_success(xid: Xid, writer: &mut Writer<'_>) -> Result<(), Error> {
         accepted_head(xid, 0, writer)
+    }
+}
+
+/// The xid, and that it is one of a reply.
+fn begun(reader: &mut Reader<'_>) -> Result<Xid, Error> {
+    let xid = Xid(reader.u32()?);
+    match reader.u32()? {
+        REPLY => Ok(xid),
+        other => Err(Error::Discriminant(other)),
     }
 }
 

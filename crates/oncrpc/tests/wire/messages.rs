@@ -225,6 +225,18 @@ fn unknown_statuses_and_calls_are_not_replies() {
 }
 
 #[test]
+fn the_xid_of_a_message_and_of_a_reply_is_read_whatever_follows() {
+    let (call, reply) = (hex("12345678 00000000 00000002"), hex("12345678 00000001 00000009 ff"));
+    for len in 0..call.len() {
+        assert_eq!(Xid::of(&call[..len]), (len >= 4).then_some(XID), "{len} bytes");
+        assert_eq!(Reply::xid_of(&call[..len]), None, "{len} bytes");
+        assert_eq!(Reply::xid_of(&reply[..len]), (len >= 8).then_some(XID), "{len} bytes");
+    }
+    assert_eq!(Reply::xid_of(&reply), Some(XID));
+    assert!(Reply::decode(&reply).is_err());
+}
+
+#[test]
 fn the_head_of_a_success_takes_24_bytes() {
     let mut buffer = [0xff; 28];
     let mut writer = Writer::new(&mut buffer);
