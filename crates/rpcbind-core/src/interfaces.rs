@@ -72,21 +72,32 @@ pub(crate) struct Host {
     by_index: BTreeMap<u32, Interface>,
     own: BTreeSet<IpAddr>,
     addresses: Vec<InterfaceAddress>,
+    addresses_by_index: BTreeMap<u32, Vec<InterfaceAddress>>,
 }
 
 impl Host {
     /// Takes a new table.
     pub(crate) fn new(table: Interfaces) -> Self {
+        let mut addresses_by_index: BTreeMap<u32, Vec<InterfaceAddress>> = BTreeMap::new();
+        for own in &table.addresses {
+            addresses_by_index.entry(own.interface).or_default().push(*own);
+        }
         Self {
             by_index: table.interfaces.iter().map(|interface| (interface.index, *interface)).collect(),
             own: table.addresses.iter().map(|own| own.address).collect(),
             addresses: table.addresses,
+            addresses_by_index,
         }
     }
 
     /// Every address, in the kernel's order.
     pub(crate) fn addresses(&self) -> &[InterfaceAddress] {
         &self.addresses
+    }
+
+    /// The addresses of the interface with this index, in the kernel's order.
+    pub(crate) fn addresses_of(&self, index: u32) -> &[InterfaceAddress] {
+        self.addresses_by_index.get(&index).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The interface with this index.

@@ -55,7 +55,8 @@ impl Merge<'_> {
             Caller::Datagram(datagram) if datagram.interface > 0 => Some(datagram.interface),
             caller => caller.from().and_then(scope),
         };
-        self.interfaces.addresses().iter().any(|own| own.address == address && Some(own.interface) == link)
+        let of_link = link.map(|link| self.interfaces.addresses_of(link)).unwrap_or_default();
+        of_link.iter().any(|own| own.address == address)
     }
 
     /// An address in front of a NAT: the caller's family, unicast, not of this host, and the port that leads here.

@@ -139,8 +139,7 @@ pub(crate) fn admit(
 /// From a neighbour by its address: broadcasts and multicasts of others do not get here but by source routing or
 /// forgery.
 fn is_on_link(datagram: &Datagram, host: &Host) -> bool {
-    let here = host.addresses().iter().filter(|own| own.interface == datagram.interface);
-    here.into_iter().any(|own| same_subnet(datagram.from.ip(), own))
+    host.addresses_of(datagram.interface).iter().any(|own| same_subnet(datagram.from.ip(), own))
 }
 
 /// Source ports that no client has: answering them would start a conversation between two servers.
