@@ -19,6 +19,13 @@ pub struct Handled {
     pub outcome: Outcome,
 }
 
+impl Handled {
+    /// Nothing leaves, for this reason.
+    pub(crate) const fn silent(why: Why, reason: Reason) -> Self {
+        Self { why: Why { reason, ..why }, outcome: Outcome::Silent }
+    }
+}
+
 /// What the shell has to do about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

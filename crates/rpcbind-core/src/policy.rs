@@ -350,8 +350,8 @@ pub(crate) fn is_forbidden(program: Program, procedure: Procedure) -> bool {
 /// nfs_acl, ypupdated, keyserv and ypxfrd, which other systems' port mappers call for nobody.
 const NEVER_CALLED: [u32; 4] = [100_227, 100_028, 100_029, 100_069];
 
-/// Whether a procedure may be called for others.
-pub(crate) fn may_be_called(rules: &RemoteRules, program: Program, procedure: Procedure) -> bool {
+/// Whether a procedure that is not [forbidden](is_forbidden) may be called for others.
+pub(crate) fn is_allowed(rules: &RemoteRules, program: Program, procedure: Procedure) -> bool {
     let never = NEVER_CALLED.contains(&program.0) && procedure != Procedure::NULL;
     let listed = || {
         rules.allowed.iter().any(|allowed| {
@@ -359,7 +359,7 @@ pub(crate) fn may_be_called(rules: &RemoteRules, program: Program, procedure: Pr
                 && allowed.procedure.is_none_or(|allowed| allowed == procedure)
         })
     };
-    !never && !is_forbidden(program, procedure) && listed()
+    !never && listed()
 }
 
 /// Where a row's service is called for others: at an address of this host, and at no port of ours. Rows of other

@@ -4,7 +4,7 @@
 
 use crate::budget::Budget;
 use crate::caller::{Caller, Transport};
-use crate::forward::table::Repeatable;
+use crate::forward::table::{Pending, Repeatable};
 use crate::limiter::Charge;
 use crate::outcome::{Forward, Handled, Outcome, Reason, Why};
 use crate::policy::{self, MAX_DATAGRAM_REPLY};
@@ -17,7 +17,7 @@ use core::net::SocketAddr;
 use oncrpc::auth::{self, flavor};
 use oncrpc::bind::{self, AddressText, CallResult, Netid, PortCallResult, RemoteCall, V2, V3, V4};
 use oncrpc::xdr::{Decode, Encode, Error, Reader, Writer};
-use oncrpc::{Answer, AuthStatus, AuthSys, Call, OpaqueAuth, Procedure, Program, Version, Xid};
+use oncrpc::{Answer, AuthStatus, AuthSys, Call, OpaqueAuth, Procedure, Version, Xid};
 
 /// Which of the three it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,17 +75,6 @@ pub(crate) struct ServiceAddress {
     pub(crate) port: u16,
 }
 
-/// What is counted of a remote call: the version that it was asked for in, and what was asked.
-#[derive(Clone, Copy, Debug)]
-struct Counted {
-    by: Version,
-    program: Program,
-    version: Version,
-    procedure: Procedure,
-    netid: Netid,
-    indirect: bool,
-}
-
 /// Whether a call is one that may be sent to a whole network.
 pub(crate) fn is_broadcast(call: &Call<'_>) -> bool {
     call.program == bind::PROGRAM
@@ -108,10 +97,14 @@ const TOO_WEAK: Option<Answer<'static>> = Some(Answer::AuthError(AuthStatus::Too
 const SYSTEM_ERROR: Option<Answer<'static>> = Some(Answer::SystemError);
 
 /// Handles a remote call of any version.
-pub(crate) fn handle(service: &mut Service, ask: &Ask<'_>, mut why: Why, writer: Writer<'_>) -> Handled {
-    let Some(form) = Form::of(ask.call.version, ask.call.procedure) else {
-        return refuse(why, Reason::ProcedureUnavailable, ask.call.xid, Answer::ProcedureUnavailable, writer);
-    };
+pub(crate) fn handle(
+    service: &mut Service,
+    ask: &Ask<'_>,
+    form: Form,
+    mut why: Why,
+    writer: Writer<'_>,
+) -> Handled {
+    service.count(ask.call.version, ask);
     let begun = match RemoteCall::decode(&mut Reader::new(ask.call.arguments)) {
         Err(_) => Err((Reason::GarbageArguments, Some(Answer::GarbageArguments))),
         Ok(wanted) => {
@@ -120,23 +113,22 @@ pub(crate) fn handle(service: &mut Service, ask: &Ask<'_>, mut why: Why, writer:
             begin(service, ask, form, why, &wanted)
         }
     };
-    let silent = |reason| Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
     match begun {
         Ok(Begun::Called(forward)) => {
             Handled { why: Why { reason: Reason::Forwarded, ..why }, outcome: Outcome::Forward(forward) }
         }
-        Ok(Begun::Repeated) => silent(Reason::AlreadyForwarded),
+        Ok(Begun::Repeated) => Handled::silent(why, Reason::AlreadyForwarded),
         Ok(Begun::Ourselves(address)) => {
             let handled = service.answer(ask, why, Reason::Answered, writer, |writer| {
                 encode_results(form, &address, &[], writer)
             });
             let fits = handled.why.reason != Reason::ReplyTooLong;
-            if fits || form.is_told() { handled } else { silent(Reason::ReplyTooLong) }
+            if fits || form.is_told() { handled } else { Handled::silent(why, Reason::ReplyTooLong) }
         }
         Err((reason, Some(answer))) if is_told(service, ask, form) => {
             refuse(why, reason, ask.call.xid, answer, writer)
         }
-        Err((reason, _)) => silent(reason),
+        Err((reason, _)) => Handled::silent(why, reason),
     }
 }
 
@@ -164,18 +156,19 @@ fn begin(
     }
     let netid = netid_called(&service.registry, ask, wanted);
     let RemoteCall { program, version, procedure, .. } = *wanted;
-    let is_registered = service.registry.exact(program, version, netid).is_some();
-    let forwarding = service.settings.forwarding;
-    let may_be_called = policy::may_be_called(&service.settings.policy.remote_calls, program, procedure);
-    if is_registered && forwarding.is_some() && !may_be_called {
+    let registered = service.registry.exact(program, version, netid);
+    let forwarding = service.forwards.as_ref().map(|forwards| forwards.forwarding);
+    let is_allowed = policy::is_allowed(&service.settings.policy.remote_calls, program, procedure);
+    if registered.is_some() && forwarding.is_some() && !is_allowed {
         return Err((Reason::RemoteCallRefused, TOO_WEAK));
     }
-    let by = ask.call.version;
-    let counted = Counted { by, program, version, procedure, netid, indirect: form.is_told() };
-    service.count_remote(counted, is_registered);
-    let exact = service.registry.exact(program, version, netid);
-    let (Some(entry), Some(forwarding)) = (exact, forwarding) else {
-        return Err(not_made(&service.registry, wanted, netid, is_registered));
+    // Counted as by the C daemon: when it is asked for, by whether its service is registered. Calls that nobody may
+    // make are not.
+    let is_known = registered.is_some() || service.registry.has(program);
+    let key = is_known.then_some((program, version, procedure, netid));
+    service.statistics.called_remotely(ask.call.version, key, registered.is_some(), form.is_told());
+    let (Some(entry), Some(forwarding)) = (registered, forwarding) else {
+        return Err(not_made(&service.registry, wanted, netid, registered.is_some()));
     };
     let address = ServiceAddress { text: service.merged(entry, ask, b""), port: entry.port() };
     if program == bind::PROGRAM {
@@ -225,7 +218,7 @@ fn reachable(service: &Service, forwarding: &Forwarding, entry: &Entry) -> Optio
     policy::target(service.settings.home, &service.own_ports, forwarding, &service.host, entry)
 }
 
-/// Puts the call down as under way, unless it is, and encodes it.
+/// Encodes the call and puts it down as under way, unless it is. What costs is done last.
 fn call(
     service: &mut Service,
     ask: &Ask<'_>,
@@ -236,35 +229,37 @@ fn call(
     let failed = (Reason::RemoteCallFailed, SYSTEM_ERROR);
     let rules = &service.settings.policy.remote_calls;
     let (to, deadline) = (to.ok_or(failed)?, ask.now.monotonic.saturating_add(rules.expiry));
-    let mut message = encode_call(ask, rules.credentials, wanted).map_err(|_| failed)?;
-    let caller = asked.caller;
+    let credentials = rules.credentials;
     let forwards = service.forwards.as_mut().ok_or(failed)?;
     if asked.repeatable().is_some_and(|repeatable| forwards.table.has(&repeatable)) {
         return Ok(Begun::Repeated);
     }
-    if !service.may_leave(ask.now, &caller, Charge::Reply) {
+    let room = forwards.table.room_for(ask.caller).map_err(|_| (Reason::RemoteCallsFull, SYSTEM_ERROR))?;
+    if !service.may_leave(ask.now, ask.caller, Charge::Reply) {
         return Err((Reason::RateLimited, None));
     }
     let forwards = service.forwards.as_mut().ok_or(failed)?;
-    let call = forwards.begin(asked, to, deadline).map_err(|_| (Reason::RemoteCallsFull, SYSTEM_ERROR))?;
-    if let Some(xid) = message.first_chunk_mut() {
-        *xid = call.xid.0.to_be_bytes();
-    }
-    Ok(Begun::Called(Forward { call, to, message }))
+    let id = forwards.name();
+    let message = encode_call(ask, id.xid, credentials, wanted).map_err(|_| failed)?;
+    forwards.table.insert(room, Pending { id, to, deadline, given_up: false, asked });
+    Ok(Begun::Called(Forward { call: id, to, message }))
 }
 
-/// The call as the service gets it, its xid still that of the caller's.
-fn encode_call(ask: &Ask<'_>, credentials: Credentials, wanted: &RemoteCall<'_>) -> Result<Vec<u8>, Error> {
+/// The call as the service gets it.
+fn encode_call(
+    ask: &Ask<'_>,
+    xid: Xid,
+    credentials: Credentials,
+    wanted: &RemoteCall<'_>,
+) -> Result<Vec<u8>, Error> {
     let RemoteCall { program, version, procedure, arguments } = *wanted;
     let mut body = [0; auth::MAX_BODY as usize];
     let credential = claimed(ask, credentials, &mut body)?;
-    let call = Call { credential, arguments, ..Call::new(ask.call.xid, program, version, procedure) };
     let mut message = vec![0; MAX_DATAGRAM_REPLY];
     let mut writer = Writer::new(&mut message);
-    call.encode(&mut writer)?;
+    Call { credential, ..Call::new(xid, program, version, procedure) }.encode(&mut writer)?;
     // XDR has no lengths but multiples of four (RFC 4506 section 3).
-    let padding = arguments.len().wrapping_neg() % 4;
-    writer.raw([0; 3].get(..padding).unwrap_or_default())?;
+    writer.opaque_fixed(arguments)?;
     let len = writer.len();
     message.truncate(len);
     Ok(message)
@@ -295,16 +290,5 @@ pub(crate) fn encode_results(
         Form::Broadcast | Form::Indirect => {
             CallResult { address: address.text.as_bytes(), results }.encode(writer)
         }
-    }
-}
-
-impl Service {
-    /// Counts a remote call as the C daemon does: when it is asked for, by whether its service is registered. Calls
-    /// that nobody may make are not counted.
-    fn count_remote(&mut self, counted: Counted, success: bool) {
-        let Counted { by, program, version, procedure, netid, indirect } = counted;
-        let is_known = success || self.registry.has(program);
-        let key = is_known.then_some((program, version, procedure, netid));
-        self.statistics.called_remotely(by, key, success, indirect);
     }
 }

@@ -3,7 +3,6 @@
 use crate::change;
 use crate::outcome::{Handled, Reason, Why};
 use crate::registry::ListKind;
-use crate::remote;
 use crate::service::{Ask, Service, refuse};
 use crate::v2::{deny, dump, garbage};
 use oncrpc::bind::sockaddr::{self, MAX_SOCKADDR, Sockaddr};
@@ -26,15 +25,11 @@ enum Question<'a> {
     Statistics,
 }
 
-/// Handles a call of version 3 or 4.
+/// Handles a call of version 3 or 4 that is no remote call.
 pub(crate) fn handle(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Writer<'_>) -> Handled {
     let version = ask.call.version;
     match (version, ask.call.procedure) {
         (_, bind::SET | bind::UNSET) => change::rpcb(service, ask, why, writer),
-        (_, bind::CALLIT) | (V4, bind::INDIRECT) => {
-            service.count(version, ask);
-            remote::handle(service, ask, why, writer)
-        }
         (V3, Procedure(0..=8)) | (V4, Procedure(0..=12)) => {
             service.count(version, ask);
             question(service, ask, why, writer)

@@ -12,6 +12,7 @@ use crate::liveness;
 use crate::outcome::{Handled, Outcome, Reason, Why};
 use crate::policy::{self, Admitted, Class};
 use crate::registry::{Owner, Registry, Row};
+use crate::remote::Form;
 use crate::settings::{OwnAddress, Policy, Settings};
 use crate::statistics::Statistics;
 use crate::status::{self, Health};
@@ -72,7 +73,7 @@ impl Service {
             statistics: Statistics::default(),
             deaths: liveness::Counts::default(),
             health: Health::default(),
-            forwards: settings.forwarding.as_ref().map(Forwards::new),
+            forwards: settings.forwarding.map(Forwards::new),
             own_ports: ports(&settings),
             limiter: settings.policy.limits.map(|_| Limiter::new(settings.seed)),
             settings,
@@ -110,7 +111,7 @@ impl Service {
         if self.may_leave(now, caller, charge) {
             return handled;
         }
-        Handled { why: Why { reason: Reason::RateLimited, ..handled.why }, outcome: Outcome::Silent }
+        Handled::silent(handled.why, Reason::RateLimited)
     }
 
     /// Whether this caller's prefix gets another reply, which is charged then.
@@ -132,34 +133,33 @@ impl Service {
     ) -> Handled {
         let reason = Reason::NotACall;
         let mut why = Why { version: None, procedure: None, program: None, target: None, reason };
-        let silent = |reason| Handled { why: Why { reason, ..why }, outcome: Outcome::Silent };
         let admitted = match policy::admit(self.forwards.is_some(), caller, &self.host, message.len()) {
             Ok(admitted) => admitted,
-            Err(reason) => return silent(reason),
+            Err(reason) => return Handled::silent(why, reason),
         };
         let call = match (admitted, Call::decode(message)) {
             (Admitted::Whole, Ok(call)) => call,
             (Admitted::Whole, Err(error)) => return refuse_undecoded(why, error, Writer::new(reply)),
-            (Admitted::BroadcastCall, Ok(call))
-                if remote::is_broadcast(&call) && admit_call(&call, caller).is_ok() =>
-            {
-                call
-            }
-            (Admitted::BroadcastCall, _) => return silent(Reason::Unanswerable),
+            (Admitted::BroadcastCall, Ok(call)) if remote::is_broadcast(&call) => call,
+            (Admitted::BroadcastCall, _) => return Handled::silent(why, Reason::Unanswerable),
         };
         let writer = Writer::new(reply);
         why.version = Some(call.version);
         why.procedure = Some(call.procedure);
         if let Err((reason, answer)) = admit_call(&call, caller) {
-            return refuse(why, reason, call.xid, answer, writer);
+            return match admitted {
+                Admitted::Whole => refuse(why, reason, call.xid, answer, writer),
+                Admitted::BroadcastCall => Handled::silent(why, Reason::Unanswerable),
+            };
         }
         let question = Ask { now, caller, facts, call: &call, message_len: message.len() };
         if call.program == bind::status::PROGRAM {
             return status::handle(self, &question, why, writer);
         }
-        match call.version {
-            V2 => v2::handle(self, &question, why, writer),
-            _ => rpcb::handle(self, &question, why, writer),
+        match (Form::of(call.version, call.procedure), call.version) {
+            (Some(form), _) => remote::handle(self, &question, form, why, writer),
+            (None, V2) => v2::handle(self, &question, why, writer),
+            (None, _) => rpcb::handle(self, &question, why, writer),
         }
     }
 
@@ -263,7 +263,7 @@ fn ports(settings: &Settings) -> Vec<u16> {
 fn refuse_undecoded(why: Why, error: CallError, writer: Writer<'_>) -> Handled {
     let bad = |status| (Reason::BadCredential, Answer::AuthError(status));
     let (xid, (reason, answer)) = match error {
-        CallError::NotACall => return Handled { why, outcome: Outcome::Silent },
+        CallError::NotACall => return Handled::silent(why, Reason::NotACall),
         CallError::RpcVersion { xid } => {
             (xid, (Reason::RpcMismatch, Answer::RpcMismatch { low: 2, high: 2 }))
         }
@@ -314,8 +314,7 @@ pub(crate) fn refuse(
 }
 
 impl Service {
-    /// Results for an answer. What does not fit is refused: callers who are not restricted are told that we cannot,
-    /// others that they may not.
+    /// Results for an answer. What does not fit is refused: see [`Service::answer_too_long`].
     pub(crate) fn answer(
         &self,
         ask: &Ask<'_>,
@@ -333,11 +332,16 @@ impl Service {
 
     /// The refusal of a reply that is longer than the lent buffer.
     pub(crate) fn too_long(&self, ask: &Ask<'_>, why: Why, writer: Writer<'_>) -> Handled {
-        let answer = match policy::class_for_reading(ask.caller, &self.host) {
+        refuse(why, Reason::ReplyTooLong, ask.call.xid, self.answer_too_long(ask.caller), writer)
+    }
+
+    /// What is said instead of a reply that does not fit: that a source that is not verified may not have it, and to
+    /// everybody else that we cannot send it.
+    pub(crate) fn answer_too_long(&self, caller: &Caller) -> Answer<'static> {
+        match policy::class_for_reading(caller, &self.host) {
             Class::Datagram => Answer::AuthError(AuthStatus::TooWeak),
             _ => Answer::SystemError,
-        };
-        refuse(why, Reason::ReplyTooLong, ask.call.xid, answer, writer)
+        }
     }
 
     /// Asks the access lists.

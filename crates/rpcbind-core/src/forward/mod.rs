@@ -8,22 +8,19 @@ use crate::caller::Now;
 use crate::hash::HashKey;
 use crate::limiter::Charge;
 use crate::outcome::{LateReply, Reason, RemoteEnd, RemoteId, Why};
-use crate::policy;
 use crate::remote::{Asked, encode_results};
 use crate::service::Service;
 use crate::settings::Forwarding;
 use core::net::SocketAddr;
 use core::time::Duration;
 use oncrpc::xdr::{Encode, Writer};
-use oncrpc::{Answer, AuthStatus, Reply, Xid};
-use table::{Full, Pending, Table};
-
-/// `msg_type` REPLY (RFC 5531 section 9).
-const REPLY: u32 = 1;
+use oncrpc::{Answer, Reply, Xid};
+use table::{Pending, Table};
 
 /// The calls under way, and where the xids of the next ones come from.
 #[derive(Debug)]
 pub(crate) struct Forwards {
+    pub(crate) forwarding: Forwarding,
     pub(crate) table: Table,
     key: HashKey,
     /// Words that xids were made from.
@@ -32,26 +29,16 @@ pub(crate) struct Forwards {
 }
 
 impl Forwards {
-    pub(crate) fn new(forwarding: &Forwarding) -> Self {
+    pub(crate) fn new(forwarding: Forwarding) -> Self {
         let table = Table::new(forwarding.calls, forwarding.calls_per_source);
-        Self { table, key: HashKey::new(forwarding.seed), drawn: 0, serial: 0 }
+        Self { forwarding, table, key: HashKey::new(forwarding.seed), drawn: 0, serial: 0 }
     }
 
-    /// Puts a call down as under way until a moment.
-    ///
-    /// # Errors
-    /// There is no room for it.
-    pub(crate) fn begin(
-        &mut self,
-        asked: Asked,
-        to: SocketAddr,
-        deadline: Duration,
-    ) -> Result<RemoteId, Full> {
-        self.table.make_room(&asked.caller)?;
+    /// What the next call is known by.
+    pub(crate) fn name(&mut self) -> RemoteId {
         let id = RemoteId { serial: self.serial, xid: self.draw() };
         self.serial = self.serial.wrapping_add(1);
-        self.table.insert(Pending { id, to, deadline, given_up: false, asked });
-        Ok(id)
+        id
     }
 
     /// An xid that no call under way has and nobody can foretell.
@@ -79,12 +66,7 @@ impl Service {
         datagram: &[u8],
         reply: &mut [u8],
     ) -> Option<RemoteEnd> {
-        let (xid, rest) = datagram.split_first_chunk()?;
-        let (message_type, _) = rest.split_first_chunk()?;
-        if u32::from_be_bytes(*message_type) != REPLY {
-            return None;
-        }
-        let pending = self.take(from, Xid(u32::from_be_bytes(*xid)))?;
+        let pending = self.take(from, Reply::xid_of(datagram)?)?;
         let result = match Reply::decode(datagram) {
             Ok(Reply { answer: Answer::Success(results), .. }) => Ok(results),
             _ => Err(Reason::RemoteCallFailed),
@@ -101,8 +83,7 @@ impl Service {
         message: &[u8],
         reply: &mut [u8],
     ) -> Option<RemoteEnd> {
-        let (xid, _) = message.split_first_chunk()?;
-        let pending = self.take(to, Xid(u32::from_be_bytes(*xid)))?;
+        let pending = self.take(to, Xid::of(message)?)?;
         Some(self.end(now, pending, Err(Reason::RemoteCallFailed), reply))
     }
 
@@ -165,11 +146,9 @@ impl Service {
         if let Some(failure) = failed {
             reason = failure;
             writer.truncate(0);
-            let is_stranger = policy::is_limited(&caller, &self.host).is_some();
-            let answer = if failure == Reason::ReplyTooLong && is_stranger {
-                Answer::AuthError(AuthStatus::TooWeak)
-            } else {
-                Answer::SystemError
+            let answer = match failure {
+                Reason::ReplyTooLong => self.answer_too_long(&caller),
+                _ => Answer::SystemError,
             };
             leaves = form.is_told()
                 && self.may_leave(now, &caller, Charge::Error)

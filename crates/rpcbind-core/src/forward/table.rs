@@ -51,12 +51,19 @@ pub(crate) type Repeatable = (SocketAddr, Xid, Version, Procedure);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
+/// Room for a call, as [`Table::room_for`] finds it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// The call that ends for it.
+    gives_way: Option<RemoteId>,
+}
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Table {
     calls: BTreeMap<Xid, Pending>,
     deadlines: BTreeSet<(Duration, RemoteId)>,
-    repeatable: BTreeMap<Repeatable, Xid>,
+    repeatable: BTreeSet<Repeatable>,
     /// The calls of each source that are not given up, oldest first.
     sources: BTreeMap<Source, BTreeSet<RemoteId>>,
     /// The number of each source's calls with the oldest of them, in the order in which these give way: last first.
@@ -72,7 +79,7 @@ impl Table {
         Self {
             calls: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            repeatable: BTreeMap::new(),
+            repeatable: BTreeSet::new(),
             sources: BTreeMap::new(),
             by_count: BTreeSet::new(),
             waiting: 0,
@@ -93,7 +100,7 @@ impl Table {
 
     /// Whether a call that came as a datagram is under way.
     pub(crate) fn has(&self, repeatable: &Repeatable) -> bool {
-        self.repeatable.contains_key(repeatable)
+        self.repeatable.contains(repeatable)
     }
 
     /// The first deadline; that of calls that were given up is past.
@@ -106,11 +113,11 @@ impl Table {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, id)| *id)
     }
 
-    /// Makes room for a call of this caller's.
+    /// The room for a call of this caller's.
     ///
     /// # Errors
     /// This source would have to have more than all others, or too many calls were given up in this turn.
-    pub(crate) fn make_room(&mut self, caller: &Caller) -> Result<(), Full> {
+    pub(crate) fn room_for(&self, caller: &Caller) -> Result<Room, Full> {
         // Calls that were given up are taken out at the end of the shell's turn: a fraction of the table at a time.
         let slack = self.waiting_max.div_euclid(8).saturating_add(1);
         if self.calls.len() >= self.waiting_max.saturating_add(slack) {
@@ -124,22 +131,23 @@ impl Table {
                 return Err(Full);
             }
             let oldest = calls.and_then(BTreeSet::first).copied();
-            self.give_up(oldest.ok_or(Full)?);
-            return Ok(());
+            return Ok(Room { gives_way: Some(oldest.ok_or(Full)?) });
         }
         if self.waiting < self.waiting_max {
-            return Ok(());
+            return Ok(Room { gives_way: None });
         }
         let fullest = self.by_count.last().filter(|(count, _)| *count > own);
         let oldest = fullest.map(|(_, Reverse(oldest))| *oldest);
-        self.give_up(oldest.ok_or(Full)?);
-        Ok(())
+        Ok(Room { gives_way: Some(oldest.ok_or(Full)?) })
     }
 
-    /// Adds a call for which there is room, and whose xid no other has.
-    pub(crate) fn insert(&mut self, pending: Pending) {
+    /// Adds a call to which this room belongs, and whose xid no other has.
+    pub(crate) fn insert(&mut self, room: Room, pending: Pending) {
+        if let Some(oldest) = room.gives_way {
+            self.give_up(oldest);
+        }
         if let Some(repeatable) = pending.asked.repeatable() {
-            self.repeatable.insert(repeatable, pending.id.xid);
+            self.repeatable.insert(repeatable);
         }
         self.deadlines.insert((pending.deadline, pending.id));
         let source = Source::of(&pending.asked.caller);

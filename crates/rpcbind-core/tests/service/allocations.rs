@@ -1,7 +1,8 @@
 //! What the core takes from the heap: nothing for a question, a bounded number of bytes for a row.
 
 use crate::callers::{ETH0, loopback_tcp, loopback_udp, one_each, stranger_udp, udp, unix};
-use crate::calls::{call, mapping, netbuf, opaque, rpcb, set, unset};
+use crate::calls::{call, mapping, netbuf, opaque, remote, rpcb, set, unset};
+use crate::forwarding;
 use crate::host::{Host, settings};
 use allocation_counter::measure;
 use core::time::Duration;
@@ -14,7 +15,7 @@ use rpcbind_core::caller::{Caller, Now};
 use rpcbind_core::facts::Facts;
 use rpcbind_core::limiter::{Limits, Rate};
 use rpcbind_core::outcome::{Outcome, Reason};
-use rpcbind_core::settings::Policy;
+use rpcbind_core::settings::{Forwarding, Policy};
 use rpcbind_core::{Service, Settings};
 
 const PROGRAM: u32 = 200_001;
@@ -145,6 +146,33 @@ fn no_refusal_takes_anything_from_the_heap() {
         let caller = Caller::Datagram(udp(caller, "192.0.2.2:111", ETH0));
         let about = mapping(bind::GETPORT, 1, 1, 17, 0);
         assert_eq!(handle(&mut host.service, &caller, &about, &mut buffer), (expected, 0));
+    }
+}
+
+#[test]
+fn no_remote_call_that_is_not_made_takes_anything_from_the_heap() {
+    let limits = Limits { replies: Rate::new(1, 2), errors: Rate::new(1, 2) };
+    let policy = Policy { limits: Some(limits), ..Policy::default() };
+    let forwarding = Some(Forwarding { calls: 2, ..forwarding::FORWARDING });
+    let mut host = Host::with(Settings { forwarding, policy, ..settings() }).take_rows(&forwarding::host());
+    let mut buffer = vec![0; 9_000];
+    let message = call(V3, bind::CALLIT, &remote(forwarding::PROGRAM, 5, 1, b""));
+    let from = |address: &str| Caller::Datagram(udp(address, "192.0.2.2:111", ETH0));
+    let (busy, other) = (from("198.51.100.7:40000"), from("198.51.101.7:40000"));
+    for caller in [&busy, &from("198.51.100.7:40001")] {
+        let (reason, _) = handle(&mut host.service, caller, &message, &mut buffer);
+        assert_eq!(reason, Reason::Forwarded);
+    }
+    for _ in 0..2 {
+        let (reason, _) = handle(&mut host.service, &other, &call(V4, Procedure::NULL, &[]), &mut buffer);
+        assert_eq!(reason, Reason::Answered);
+    }
+    for (caller, expected) in [
+        (busy, Reason::AlreadyForwarded),
+        (from("198.51.100.7:40002"), Reason::RemoteCallsFull),
+        (other, Reason::RateLimited),
+    ] {
+        assert_eq!(handle(&mut host.service, &caller, &message, &mut buffer), (expected, 0));
     }
 }
 

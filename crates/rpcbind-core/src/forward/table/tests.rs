@@ -17,7 +17,8 @@ const PER_SOURCE: usize = 4;
 /// How many sources there are.
 const SOURCES: u8 = 10;
 
-/// Somebody who sends datagrams from one of six prefixes, one of two users, or a connection from the first two prefixes.
+/// Somebody who sends datagrams from one of six prefixes, one of two users, or a connection from the first two
+/// prefixes.
 fn caller(source: u8) -> Caller {
     let ours = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let local = (ours, 111).into();
@@ -54,6 +55,12 @@ fn pending(serial: u64, source: u8, deadline: Duration) -> Pending {
     };
     let to = (Ipv4Addr::LOCALHOST, 5_000).into();
     Pending { id: RemoteId { serial, xid }, to, deadline, given_up: false, asked }
+}
+
+/// A call of a source's for which there is room.
+fn begin(table: &mut Table, serial: u64, source: u8) {
+    let room = table.room_for(&caller(source)).unwrap();
+    table.insert(room, pending(serial, source, Duration::from_secs(10)));
 }
 
 /// A call as the plain list has it.
@@ -118,11 +125,11 @@ proptest! {
             let moment = Duration::from_secs(number);
             match what {
                 0 | 1 => {
-                    let room = make_room(&mut list, source);
-                    prop_assert_eq!(table.make_room(&caller(source)), room);
-                    if room.is_ok() {
+                    let room = table.room_for(&caller(source));
+                    prop_assert_eq!(room.is_ok(), make_room(&mut list, source).is_ok());
+                    if let Ok(room) = room {
                         let deadline = Duration::new(number, 1);
-                        table.insert(pending(serial, source, deadline));
+                        table.insert(room, pending(serial, source, deadline));
                         list.push(Listed { serial, source, deadline, given_up: false });
                     }
                 }
@@ -157,13 +164,11 @@ proptest! {
 fn somebody_with_fewer_calls_takes_the_place_of_the_oldest_of_whoever_has_most() {
     let mut table = Table::new(4, 5);
     for serial in 0..4 {
-        table.make_room(&caller(1)).unwrap();
-        table.insert(pending(serial, 1, Duration::from_secs(10)));
+        begin(&mut table, serial, 1);
     }
-    assert_eq!(table.make_room(&caller(1)), Err(Full));
+    assert_eq!(table.room_for(&caller(1)), Err(Full));
     assert_eq!(table.first_over(Duration::from_secs(9)), None);
-    assert_eq!(table.make_room(&caller(2)), Ok(()));
-    table.insert(pending(4, 2, Duration::from_secs(10)));
+    begin(&mut table, 4, 2);
     let given_up = table.first_over(Duration::ZERO).map(|id| id.serial);
     assert_eq!(given_up, Some(0));
 }
@@ -173,15 +178,14 @@ fn a_source_that_has_all_it_may_have_gives_up_its_own_oldest_call_and_connection
     let mut table = Table::new(8, 2);
     let (datagrams, connections) = (0, 8);
     for (serial, source) in (0..).zip([connections, datagrams, datagrams, datagrams]) {
-        assert_eq!(table.make_room(&caller(source)), Ok(()));
-        table.insert(pending(serial, source, Duration::from_secs(10)));
+        begin(&mut table, serial, source);
     }
     assert_eq!(
         table.first_over(Duration::ZERO).and_then(|id| table.take(id)).map(|over| over.id.serial),
         Some(1)
     );
     assert_eq!(table.first_over(Duration::from_secs(9)), None);
-    assert_eq!(table.make_room(&caller(connections)), Ok(()));
+    begin(&mut table, 4, connections);
     assert_eq!(table.first_over(Duration::from_secs(9)), None);
 }
 
@@ -189,14 +193,12 @@ fn a_source_that_has_all_it_may_have_gives_up_its_own_oldest_call_and_connection
 fn among_those_who_have_as_many_calls_the_oldest_gives_way_whoever_made_it() {
     let mut table = Table::new(8, 4);
     for (serial, source) in (0..).zip([3, 7, 1, 6, 8, 0, 2, 4]) {
-        assert_eq!(table.make_room(&caller(source)), Ok(()));
-        table.insert(pending(serial, source, Duration::from_secs(10)));
+        begin(&mut table, serial, source);
     }
     for (serial, newcomer, oldest) in [(8, 5, 0), (9, 9, 1)] {
-        assert_eq!(table.make_room(&caller(newcomer)), Ok(()));
+        begin(&mut table, serial, newcomer);
         let over = table.first_over(Duration::ZERO).unwrap();
         assert_eq!(over.serial, oldest);
         table.take(over).unwrap();
-        table.insert(pending(serial, newcomer, Duration::from_secs(10)));
     }
 }

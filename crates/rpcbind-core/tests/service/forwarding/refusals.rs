@@ -1,6 +1,7 @@
 //! Who is called for nobody, who is not heard, and where the room ends.
 
 use super::*;
+use rpcbind_core::limiter::{Limits, Rate};
 
 #[test]
 fn what_is_not_listed_is_called_for_nobody() {
@@ -218,6 +219,26 @@ fn arguments_that_a_datagram_cannot_carry_are_refused() {
     refused(&mut host, &loopback_tcp(600), &over, Reason::RemoteCallFailed, Answer::SystemError);
     let message = call(V4, bind::INDIRECT, &remote(PROGRAM, 5, 1, b"12345")[..20]);
     refused(&mut host, &stranger_tcp(), &message, Reason::GarbageArguments, Answer::GarbageArguments);
+}
+
+#[test]
+fn a_call_for_which_there_is_no_room_costs_its_prefix_what_is_sent_about_it() {
+    let limits = Limits { replies: Rate::new(1, 10), errors: Rate::new(1, 10) };
+    let (forwarding, policy) =
+        (Forwarding { calls: 1, ..FORWARDING }, Policy { limits: Some(limits), ..Policy::default() });
+    let settings = Settings { forwarding: Some(forwarding), policy, ..settings() };
+    let mut host = Host::with(settings).take_rows(&host());
+    forwarded(&mut host, &stranger_udp(), &indirect(PROGRAM, 5, 1, b""));
+    for port in 1..=3 {
+        let caller = changed(stranger_udp(), |datagram| datagram.from.set_port(50_000 + port));
+        let ended = host.send(&caller, &call(V3, bind::CALLIT, &remote(PROGRAM, 5, 1, b"")));
+        assert_eq!((ended.why.reason, ended.reply), (Reason::RemoteCallsFull, None));
+        let message = indirect(PROGRAM, 5, 1, b"");
+        refused(&mut host, &caller, &message, Reason::RemoteCallsFull, Answer::SystemError);
+    }
+    // Ten in all: the call that was made, three refusals, and so many more.
+    let null = call(V4, Procedure::NULL, b"");
+    assert_eq!((0..20).filter(|_| host.send(&stranger_udp(), &null).reply.is_some()).count(), 6);
 }
 
 #[test]
