@@ -143,46 +143,6 @@ fn ipv6_that_is_switched_off_and_on_again_while_it_runs_needs_no_restart() {
     assert!(daemon.stop().unwrap().status.success());
 }
 
-/// The median and the 99th percentile of a thousand answers.
-fn times(client: &UdpSocket) -> (Duration, Duration) {
-    let mut times: Vec<Duration> = (0..1_000)
-        .map(|xid| {
-            let began = Instant::now();
-            client.send(&null(xid)).unwrap();
-            client.recv(&mut [0; 64]).unwrap();
-            began.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    (times[500], times[990])
-}
-
-#[test]
-fn with_a_thousand_interfaces_it_answers_as_before() {
-    testkit::require!();
-    let home = Namespace::new().unwrap();
-    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
-    let client = client(&home, "127.0.0.1:111");
-    let before = times(&client);
-    let mut lines = String::new();
-    // Two each.
-    for number in 0..500 {
-        let (high, low) = (number / 250, number % 250);
-        lines.push_str(&format!(
-            "link add d{number} type veth peer name e{number}\naddr add 10.{high}.{low}.1/24 dev d{number}\n"
-        ));
-    }
-    home.write("/run/links", &lines).unwrap();
-    home.expect("ip", &["-batch", "/run/links"]).unwrap();
-    let after = times(&client);
-    eprintln!("median and 99th percentile: {before:?}, with 1,000 interfaces {after:?}");
-    assert_eq!(table::dump(&home).unwrap().len(), 12);
-    home.run(Command::new("sh").args(["-c", "for n in $(seq 0 99); do ip link del d$n; done"])).unwrap();
-    assert_eq!(asked(&client), 1);
-    let end = daemon.stop().unwrap();
-    assert!(end.status.success(), "{end:?}");
-}
-
 /// Runs the daemon to its end.
 fn end(home: &Namespace, arguments: &[&str]) -> (Finished, Duration) {
     let began = Instant::now();

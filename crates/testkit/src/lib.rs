@@ -16,6 +16,7 @@
 //! ```
 
 pub mod activator;
+pub mod ask;
 pub mod daemon;
 pub mod differential;
 pub mod kernel;

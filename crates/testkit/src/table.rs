@@ -54,14 +54,20 @@ pub fn dump_at(namespace: &Namespace, path: &str) -> io::Result<Vec<Row>> {
     rows(&body).ok_or_else(|| io::Error::other(format!("not a DUMP: {} bytes", body.len())))
 }
 
-/// One record, its fragments put together.
-fn record(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+/// One record (RFC 5531 section 11), its fragments put together.
+///
+/// # Errors
+/// The stream's, also when it ends too early.
+pub fn record(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let mut mark = [0; 4];
         stream.read_exact(&mut mark)?;
         let mark = u32::from_be_bytes(mark);
-        stream.by_ref().take(u64::from(mark & 0x7fff_ffff)).read_to_end(&mut body)?;
+        let length = u64::from(mark & 0x7fff_ffff);
+        if stream.by_ref().take(length).read_to_end(&mut body)? as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         if mark & 0x8000_0000 != 0 {
             return Ok(body);
         }

@@ -3,9 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's own functions are tests too")]
 
-#[path = "../daemon/ask.rs"]
-mod ask;
-
 mod access;
 mod amplification;
 mod calls;
@@ -16,6 +13,7 @@ mod forged;
 mod forwarding;
 mod frames;
 mod group;
+mod interfaces;
 mod lengths;
 mod logs;
 mod memory;
@@ -28,7 +26,7 @@ mod users;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use testkit::{Daemon, DaemonKind, Namespace};
+use testkit::{Daemon, DaemonKind, Namespace, ask};
 
 /// The daemon under test.
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");

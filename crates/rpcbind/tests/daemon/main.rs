@@ -1,14 +1,13 @@
 //! The real daemon in a machine of its own: how it starts, what it says when it cannot, what it holds out, how it ends.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's own functions are tests too")]
+#![expect(clippy::unwrap_used, reason = "a test's own functions are tests too")]
 
-mod ask;
 mod ending;
 mod serving;
 mod starting;
 mod system_calls;
 
-use testkit::{Daemon, DaemonKind, Namespace};
+use testkit::{Daemon, DaemonKind, Namespace, ask};
 
 /// The daemon under test.
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");

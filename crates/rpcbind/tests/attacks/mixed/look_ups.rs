@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use testkit::table;
+
 use super::clients::Turn;
 use super::{ask, calls};
 
@@ -120,7 +122,7 @@ fn exchange(mut stream: impl Read + Write, messages: &[Vec<u8>], first: u32, man
     }
     stream.write_all(&records)?;
     for expected in first..first + many {
-        let reply = record(&mut stream)?;
+        let reply = table::record(&mut stream)?;
         assert_eq!(xid(&reply), Some(expected), "{} bytes", reply.len());
     }
     Ok(many.into())
@@ -129,17 +131,4 @@ fn exchange(mut stream: impl Read + Write, messages: &[Vec<u8>], first: u32, man
 fn mark(fragment: &[u8], is_last: bool) -> [u8; 4] {
     let last = if is_last { 0x8000_0000 } else { 0 };
     (u32::try_from(fragment.len()).unwrap() | last).to_be_bytes()
-}
-
-fn record(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut record = Vec::new();
-    loop {
-        let mut mark = [0; 4];
-        stream.read_exact(&mut mark)?;
-        let mark = u32::from_be_bytes(mark);
-        stream.by_ref().take((mark & 0x7fff_ffff).into()).read_to_end(&mut record)?;
-        if mark & 0x8000_0000 != 0 {
-            return Ok(record);
-        }
-    }
 }
