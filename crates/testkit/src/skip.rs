@@ -1,6 +1,7 @@
 //! Tests that cannot run here say so by name, in one form, and where skipping is forbidden they fail.
 //! Skipping is forbidden where the variable `CI` or `PORTMAP_NO_SKIP` is set and not empty.
 
+use std::io::Write;
 use std::path::Path;
 
 /// Whether a test that cannot run has to fail.
@@ -26,6 +27,15 @@ pub fn program(path: impl AsRef<Path>) -> Result<(), String> {
     if path.exists() { Ok(()) } else { Err(format!("{} is not installed", path.display())) }
 }
 
+/// Prints `SKIPPED: why` with the test's name: past the capture of what tests print, which nobody sees when they pass.
+/// By itself it is for a part of a test, left out on a machine that cannot be expected to have what that part needs.
+pub fn say(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("SKIPPED: {}: {why}\n", thread.name().unwrap_or("test"));
+    // Where standard error is closed there is nobody to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
 /// Prints `SKIPPED: why` with the test's name and returns from the test; where skipping is forbidden, panics.
 #[macro_export]
 macro_rules! skip {
@@ -33,7 +43,7 @@ macro_rules! skip {
         let why = format!($($why)+);
         let test = std::thread::current().name().unwrap_or("test").to_owned();
         assert!(!$crate::skip::is_forbidden(), "SKIPPED, which is forbidden here: {test}: {why}");
-        eprintln!("SKIPPED: {test}: {why}");
+        $crate::skip::say(&why);
         return;
     }};
 }

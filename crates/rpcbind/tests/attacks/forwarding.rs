@@ -39,6 +39,7 @@ fn indirect(program: u32, procedure: u32) -> Vec<u8> {
 
 #[test]
 fn what_may_not_be_called_hears_nothing_from_anybody() {
+    testkit::require!();
     let scene = scene("remote-call-allow = ['*']\n");
     let forbidden = [
         (100_003, 1),
@@ -91,6 +92,7 @@ fn what_may_not_be_called_hears_nothing_from_anybody() {
 
 #[test]
 fn only_the_service_that_was_called_answers_and_its_results_come_from_port_111() {
+    testkit::require!();
     let scene = scene("");
     let service = service(&scene.home, PROGRAM);
     let forger = scene.home.within(|| UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();

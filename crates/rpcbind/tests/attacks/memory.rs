@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
@@ -11,7 +12,7 @@ use testkit::{DaemonKind, wait};
 
 use crate::frames::{self, Ends, answers_to, datagram};
 use crate::group::Group;
-use crate::{HERE4, RPCBIND, Scene, ask, calls, count, here4};
+use crate::{HERE4, RPCBIND, Scene, ask, calls, count, here4, is_full};
 
 const MIB: usize = 1 << 20;
 /// MemoryMax= and LimitNOFILE= of the unit that is shipped.
@@ -23,6 +24,8 @@ const FEW_DESCRIPTORS: usize = 2_128;
 const OF_A_USER: usize = 1_024;
 /// What the daemon lets the kernel hold of what a TCP connection has received.
 const RECEIVED_MAX: usize = 8 * 1024;
+/// Before this time no connection is closed that does not get on.
+const STALLED_MIN: Duration = Duration::from_secs(9);
 /// Connections that do what takes memory: they hold unfinished messages, let replies queue up, read no list.
 const UNFINISHED: usize = 930;
 const QUEUEING: usize = 280;
@@ -125,8 +128,18 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
     let given = usize::try_from(most.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    let descriptors = count(DESCRIPTORS, FEW_DESCRIPTORS).min(given);
+    let wanted = count(DESCRIPTORS, FEW_DESCRIPTORS);
+    let descriptors = wanted.min(given);
+    if descriptors < wanted {
+        testkit::skip::say(&format!("{wanted} descriptors, of which {given} may be had here"));
+    }
     let group = Group::new(MEMORY_MAX);
+    if let Err(why) = &group {
+        if is_full() {
+            testkit::skip!("no memory control group: {why}");
+        }
+        testkit::skip::say(&format!("the unit's limit on memory, no control group for it: {why}"));
+    }
     let join =
         group.as_ref().map_or(String::new(), |group| format!("echo $$ >{} && ", group.members().display()));
     let script = format!("{join}ulimit -n {descriptors} && exec {RPCBIND} -f -w");
@@ -142,6 +155,7 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     println!("{tcp} TCP and {unix} unix connections");
     let lists = calls::record(&calls::mapper(4, 4, &[])).repeat(200);
     let statistics = calls::record(&calls::mapper(4, 12, &[])).repeat(200);
+    let began = Instant::now();
     // Five generations of the table, four of them old.
     for readers in crowd.chunks(NOT_READING / 5).take(5) {
         readers.iter().for_each(|stream| push(stream, &lists));
@@ -160,16 +174,26 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
             match (&mut &*stream).write(&begun[sent..]) {
                 Ok(length) => sent += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // On a slow machine its time is over by now.
+                // Its time is over: it is not counted below.
                 Err(_) => return Ok(Some(())),
             }
             Ok((sent == begun.len()).then_some(()))
         })
         .unwrap();
     }
-    let busy =
-        crowd.iter().take(NOT_READING + QUEUEING + UNFINISHED).filter(|stream| is_open(stream)).count();
-    println!("{busy} of {} busy ones are left", NOT_READING + QUEUEING + UNFINISHED);
+    let left = |kind: std::ops::Range<usize>| crowd[kind].iter().filter(|stream| is_open(stream)).count();
+    let (reading, all) = (NOT_READING + QUEUEING, NOT_READING + QUEUEING + UNFINISHED);
+    let [lists, queueing, unfinished] =
+        [left(0..NOT_READING), left(NOT_READING..reading), left(reading..all)];
+    let took = began.elapsed();
+    println!("left after {took:?}: {lists} and {queueing} that do not read, {unfinished} unfinished");
+    if is_full() || took < STALLED_MIN {
+        assert_eq!(unfinished, UNFINISHED);
+        // Some of these were closed, when what the kernel holds for them met its limit.
+        assert!(queueing >= QUEUEING / 4, "{queueing} of {QUEUEING}");
+    } else {
+        testkit::skip::say("too slow a machine for busy connections: most are idle instead");
+    }
     let open = || std::fs::read_dir(format!("/proc/{}/fd", scene.daemon.pid())).unwrap().count();
     wait::until("all connections", || {
         // Those whose time is over go on being closed.
@@ -187,21 +211,17 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
         scene.kilobytes("RssShmem") / 1024
     );
     assert!(anonymous <= 64 * MIB, "{anonymous} bytes");
-    // What nobody can be made to receive and not to read in order: every connection's receive buffer full.
-    let received = tcp * RECEIVED_MAX;
-    match &group {
-        Ok(group) => {
-            let (all, of_tcp) = group.charged();
-            println!(
-                "{} MiB charged, {} of that for TCP; at most {}",
-                all / MIB,
-                of_tcp / MIB,
-                group.peak() / MIB
-            );
-            assert_eq!(group.failures(), 0, "the limit was met");
-            assert!(group.peak() + received <= MEMORY_MAX, "{} and {received} bytes", group.peak());
-        }
-        Err(why) => println!("no memory control group, counted from /proc alone: {why}"),
+    if let Ok(group) = &group {
+        stayed_below_the_limit(group, tcp);
     }
     drop(scene);
+}
+
+fn stayed_below_the_limit(group: &Group, tcp: usize) {
+    let ((all, of_tcp), peak) = (group.charged(), group.peak());
+    println!("{} MiB charged, {} of that for TCP; at most {}", all / MIB, of_tcp / MIB, peak / MIB);
+    assert_eq!(group.failures(), 0, "the limit was met");
+    // What nobody can be made to receive and not to read in order: every connection's receive buffer full.
+    let received = tcp * RECEIVED_MAX;
+    assert!(peak + received <= MEMORY_MAX, "{peak} and {received} bytes");
 }

@@ -105,8 +105,7 @@ fn members_are_as_many_as_the_kernel_allows_and_replies_are_sent_beside_them() {
     const LIMIT: &str = "/proc/sys/net/core/optmem_max";
     let home = Namespace::new().unwrap();
     if home.run(Command::new("test").args(["-w", LIMIT])).unwrap().status.code() != Some(0) {
-        eprintln!("this kernel has one limit for all network namespaces");
-        return;
+        testkit::skip!("this kernel has one limit for all network namespaces");
     }
     let set_limit = |bytes: &str| home.within(|| std::fs::write(LIMIT, bytes)).unwrap().unwrap();
     for number in 0..40 {
