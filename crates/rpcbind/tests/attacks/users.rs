@@ -275,25 +275,29 @@ fn a_shared_port_or_a_closed_socket_makes_nobody_root() {
     let _root = as_user(home, 0, shared);
     let times = u32::try_from(count(10_000, 300)).unwrap();
     let set = |program: u32| calls::set(program, 1, "udp", "0.0.0.0.19.136");
+    // Alice's of the round before.
+    let mut still_open = None;
+    let mut sent = 0;
     for number in 0..times {
         let _system = (number % 2 == 0).then(|| as_user(home, 33, shared));
         let message = set(1_000_000 + number);
-        as_user(home, ALICE, || {
-            let closed_at_once = number % 3 == 0;
+        let socket = as_user(home, ALICE, || {
             let socket = shared();
             socket.send_to(&message, LOOPBACK).unwrap();
-            if closed_at_once {
-                return;
-            }
+            socket
+        });
+        drop(still_open.take());
+        sent += 1;
+        if number % 3 == 0 {
             drop(socket);
-            let own = bind(0).unwrap();
-            own.send_to(&set(2_000_000 + number), LOOPBACK).unwrap();
-            drop(own);
-            let stream = TcpStream::connect(LOOPBACK).unwrap();
-            let message = set(3_000_000 + number);
-            let mark = (0x8000_0000 | u32::try_from(message.len()).unwrap()).to_be_bytes();
-            let record = [&mark[..], &message].concat();
-            std::io::Write::write_all(&mut &stream, &record).unwrap();
+            continue;
+        }
+        still_open = Some(socket);
+        sent += 2;
+        as_user(home, ALICE, || {
+            bind(0).unwrap().send_to(&set(2_000_000 + number), LOOPBACK).unwrap();
+            let mut stream = TcpStream::connect(LOOPBACK).unwrap();
+            std::io::Write::write_all(&mut stream, &calls::record(&set(3_000_000 + number))).unwrap();
             if number % 3 == 1 {
                 // Closed with a reset instead of in order.
                 socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
@@ -303,8 +307,8 @@ fn a_shared_port_or_a_closed_socket_makes_nobody_root() {
     scene.is_well();
     let rows = dump(home).unwrap();
     let others: Vec<&Row> = rows.iter().filter(|row| row.program >= 1_000_000).collect();
-    println!("{} of {} registered", others.len(), times * 2);
-    assert!(!others.is_empty());
+    println!("{} of {sent} registered", others.len());
+    assert!(others.len() * 2 >= sent, "{} of {sent}", others.len());
     for row in others {
         assert!(["unknown", "1000"].contains(&row.owner.as_str()), "{row}");
     }

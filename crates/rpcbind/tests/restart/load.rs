@@ -32,7 +32,7 @@ pub(crate) struct Datagrams {
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     pub(crate) answered: u32,
-    /// Ended without an answer: the one that was being served when the daemon ended.
+    /// Ended without an answer: at most the one that was being served when the daemon ended.
     pub(crate) cut: u32,
     pub(crate) refused: u32,
 }
@@ -129,11 +129,16 @@ pub(crate) fn connections(home: &Namespace, progress: &Progress) -> Connections 
         let mut seen = Connections::default();
         while progress.goes_on() {
             match TcpStream::connect("127.0.0.1:111") {
-                Ok(stream) if answered(&stream).is_ok() => {
-                    seen.answered += 1;
-                    progress.answers_tcp.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(_) => seen.cut += 1,
+                Ok(stream) => match answered(&stream) {
+                    Ok(()) => {
+                        seen.answered += 1;
+                        progress.answers_tcp.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(error) => {
+                        assert!(!is_pause(&error), "neither answered nor closed: {error}");
+                        seen.cut += 1;
+                    }
+                },
                 Err(_) => seen.refused += 1,
             }
         }
