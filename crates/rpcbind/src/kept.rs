@@ -1,6 +1,6 @@
-//! What outlives a run of the daemon in the service manager's descriptor store (sd_pid_notify_with_fds(3)): sockets that
-//! it opened itself, the table in memory files, and root's unix connections, which the Linux kernel would not make again
-//! to unregister.
+//! What outlives a run of the daemon in the service manager's descriptor store (sd_pid_notify_with_fds(3)): sockets
+//! that it opened itself, the table in memory files, and root's unix connections, which the Linux kernel would not make
+//! again to unregister.
 //! Of what comes back only the kernel's facts are believed; the name says nothing but that it is ours.
 
 use std::fs::File;
@@ -60,9 +60,10 @@ impl Kept {
                 continue;
             };
             if name.starts_with(LISTENER) {
-                // One of ours takes one family only.
+                // One of ours takes one family only. Of two at one path it cannot be told which is reached there.
+                let is_first = !kept.listeners.iter().any(|(other, _)| *other == name);
                 match inherit::recognise(descriptor) {
-                    Ok(socket) if !socket.dual_stack => kept.listeners.push((name, socket)),
+                    Ok(socket) if !socket.dual_stack && is_first => kept.listeners.push((name, socket)),
                     _ => kept.useless.push(name),
                 }
             } else if name == TABLE {
@@ -91,17 +92,10 @@ impl Kept {
         }
     }
 
-    /// The stored socket of exactly this address, once; a path that leads elsewhere meanwhile is none.
+    /// The stored socket of exactly this address, once. To be called after [`Kept::clear`].
     pub(crate) fn take(&mut self, endpoint: &Endpoint) -> Option<Socket> {
         let at = self.listeners.iter().position(|(_, socket)| socket.endpoint == *endpoint)?;
-        let (name, socket) = self.listeners.swap_remove(at);
-        if let Endpoint::Path(path) = endpoint
-            && !listen::is_listened_at(path)
-        {
-            self.useless.push(name);
-            return None;
-        }
-        Some(socket)
+        Some(self.listeners.swap_remove(at).1)
     }
 
     /// Closes all stored sockets but those of these addresses, and has what is of no use taken out of the store.
@@ -111,13 +105,15 @@ impl Kept {
     /// The manager cannot be told.
     pub(crate) fn clear(&mut self, wanted: &[&Endpoint], notifier: &Notifier) -> io::Result<usize> {
         for (name, socket) in std::mem::take(&mut self.listeners) {
-            if wanted.contains(&&socket.endpoint) {
+            if wanted.contains(&&socket.endpoint) && is_reached(&socket.endpoint) {
                 self.listeners.push((name, socket));
             } else {
                 self.useless.push(name);
             }
         }
         let useless = std::mem::take(&mut self.useless);
+        // Whatever has the name is taken out with it.
+        self.listeners.retain(|(name, _)| !useless.contains(name));
         for name in &useless {
             notifier.send(&forgetting(name), &[])?;
         }
@@ -126,6 +122,14 @@ impl Kept {
             notifier.barrier(CLEARED)?;
         }
         Ok(useless.len())
+    }
+}
+
+/// Whether somebody listens at the address of a stored socket: not at a path whose file was removed.
+fn is_reached(endpoint: &Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Path(path) => listen::is_listened_at(path),
+        Endpoint::Udp(_) | Endpoint::Tcp(_) | Endpoint::Abstract(_) => true,
     }
 }
 

@@ -69,18 +69,54 @@ fn a_table_that_comes_back_twice_counts_once() {
     assert_eq!(kept.useless, ["kept-table"]);
 }
 
+/// Clears what was stored but for this address, and answers what the manager is told.
+fn told(kept: &mut Kept, wanted: &Endpoint) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let notifier = Notifier::open(Some(path.as_os_str())).unwrap();
+    let listening = std::thread::spawn(move || {
+        let message = || {
+            let mut bytes = [0; 512];
+            // What comes with it is closed, which answers a barrier.
+            let len = manager.recv(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..len]).into_owned()
+        };
+        std::iter::repeat_with(message).take_while(|message| message != "STOPPING=1").collect()
+    });
+    kept.clear(&[wanted], &notifier).unwrap();
+    notifier.stopping().unwrap();
+    listening.join().unwrap()
+}
+
 #[test]
-fn a_stored_path_socket_whose_file_is_gone_is_not_taken() {
+fn a_stored_path_socket_is_taken_out_of_the_store_when_its_file_is_gone_before_it_is_opened_anew() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let stored = || passed("kept-listener-path", UnixListener::bind(&path).unwrap());
     let endpoint = Endpoint::Path(path.clone());
-    assert!(Kept::sort(vec![stored()]).take(&endpoint).is_some());
+    let mut kept = Kept::sort(vec![stored()]);
+    assert_eq!(told(&mut kept, &endpoint), [""; 0]);
+    assert!(kept.take(&endpoint).is_some());
     std::fs::remove_file(&path).unwrap();
     let mut kept = Kept::sort(vec![stored()]);
     std::fs::remove_file(&path).unwrap();
+    assert_eq!(told(&mut kept, &endpoint), ["FDSTOREREMOVE=1\nFDNAME=kept-listener-path", "BARRIER=1"]);
     assert!(kept.take(&endpoint).is_none());
-    assert_eq!(kept.useless, ["kept-listener-path"]);
+}
+
+#[test]
+fn of_two_stored_sockets_of_one_path_neither_is_believed_to_be_the_one_that_is_reached() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let older = passed("kept-listener-path", UnixListener::bind(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    let newer = UnixListener::bind(&path).unwrap();
+    let copy = passed("kept-listener-path", newer.try_clone().unwrap());
+    let endpoint = Endpoint::Path(path);
+    let mut kept = Kept::sort(vec![older, copy]);
+    assert_eq!(told(&mut kept, &endpoint), ["FDSTOREREMOVE=1\nFDNAME=kept-listener-path", "BARRIER=1"]);
+    assert!(kept.take(&endpoint).is_none());
 }
 
 #[test]
@@ -98,7 +134,9 @@ fn a_stored_path_socket_whose_queue_is_full_is_taken_without_waiting() {
         waiting.push(socket());
     }
     let mut kept = Kept::sort(vec![passed("kept-listener-x", listener)]);
-    assert!(kept.take(&Endpoint::Path(path)).is_some());
+    let endpoint = Endpoint::Path(path);
+    assert_eq!(kept.clear(&[&endpoint], &Notifier::default()).unwrap(), 0);
+    assert!(kept.take(&endpoint).is_some());
 }
 
 #[test]

@@ -89,6 +89,23 @@ fn a_socket_that_is_not_wanted_any_more_is_closed_and_taken_out() {
 }
 
 #[test]
+fn a_path_socket_whose_file_was_removed_is_not_served_again_instead_of_the_one_that_followed_it() {
+    testkit::require!();
+    let inet = SOCKETS.replace("ListenStream=/run/rpcbind.sock\n", "");
+    let (home, service) = supervised(&inet, "");
+    home.within(|| std::fs::remove_file("/run/rpcbind.sock")).unwrap().unwrap();
+    for _ in 0..2 {
+        service.restart().unwrap();
+        let mut kernel = Kernel::connect(&home, Door::Path).unwrap();
+        assert!(kernel.unset(100_003, 3, "", "").unwrap());
+        let is_one = |service: &testkit::activator::Supervised| {
+            service.stored().iter().filter(|name| *name == LISTENERS[4]).count() == 1
+        };
+        service.wait("one is stored", is_one).unwrap();
+    }
+}
+
+#[test]
 fn more_of_roots_connections_than_there_is_room_for_are_served_and_not_stored() {
     testkit::require!();
     let (home, service) = supervised(NO_SOCKETS, "");
