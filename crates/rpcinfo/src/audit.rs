@@ -146,11 +146,11 @@ impl Audit {
             passed: true,
             probes,
         };
-        audit.judge(rows.len());
+        audit.judge();
         audit
     }
 
-    fn judge(&mut self, rows: usize) {
+    fn judge(&mut self) {
         let mut findings = Vec::new();
         let mut add = |severity, finding: String| findings.push(Finding { severity, finding });
         if self.largest_reply > REQUEST {
@@ -163,7 +163,7 @@ impl Audit {
                 ),
             );
         }
-        if self.has("CALLIT", Outcome::Answered) || self.has("INDIRECT", Outcome::Answered) {
+        if self.is_answered("CALLIT") || self.is_answered("INDIRECT") {
             let way = "it calls other services for strangers, who then seem to call from this host";
             add(Severity::Danger, way.into());
         }
@@ -174,19 +174,19 @@ impl Audit {
                 add(Severity::Notice, finding);
             }
         }
-        if rows > 0 && !self.exposed.is_empty() {
+        if !self.exposed.is_empty() {
             let names: Vec<&str> = self.exposed.iter().map(|exposed| exposed.service.as_str()).collect();
             add(Severity::Notice, format!("programs that strangers should not reach: {}", names.join(", ")));
         }
-        if self.has("NULL", Outcome::Answered) {
+        if self.is_answered("NULL") {
             add(Severity::Notice, "no access list keeps this caller out".into());
         }
         self.passed = findings.iter().all(|finding| finding.severity != Severity::Danger);
         self.findings = findings;
     }
 
-    fn has(&self, call: &str, outcome: Outcome) -> bool {
-        self.probes.iter().any(|probe| probe.call == call && probe.outcome == outcome)
+    fn is_answered(&self, call: &str) -> bool {
+        self.probes.iter().any(|probe| probe.call == call && probe.outcome == Outcome::Answered)
     }
 
     /// Whether anything answered at all.

@@ -8,6 +8,7 @@ mod lists;
 mod liveness;
 mod ping;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::time::Duration;
 
@@ -125,4 +126,10 @@ impl Finder<'_> {
     fn name(&self, program: Program) -> Option<String> {
         self.known.services.name(program).map(str::to_owned)
     }
+}
+
+/// A number that nobody else can know: the standard library seeds its hashers from the system's randomness.
+fn unpredictable() -> u32 {
+    let wide = RandomState::new().hash_one(std::process::id());
+    u32::try_from(wide >> 32).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use oncrpc::bind::Protocol;
 use serde::Serialize;
 
 use crate::audit::Audit;
@@ -126,6 +127,15 @@ pub struct Mapping {
     /// What is known of the service.
     #[serde(flatten)]
     pub known: Known,
+}
+
+/// A protocol of version 2 as it is shown: its number where it is neither TCP nor UDP.
+pub(crate) fn protocol_name(number: u32) -> String {
+    match Protocol(number) {
+        Protocol::TCP => "tcp".to_owned(),
+        Protocol::UDP => "udp".to_owned(),
+        Protocol(other) => other.to_string(),
+    }
 }
 
 /// One address of a service.

@@ -7,7 +7,7 @@ mod statistics;
 mod tests;
 
 use crate::escape::Text;
-use crate::found::{Address, Answer, Found, Known, Liveness, Mapping, Program, Reply, Row};
+use crate::found::{Address, Answer, Found, Known, Liveness, Mapping, Program, Reply, Row, protocol_name};
 
 /// The longest list of netids that is shown on one line, in bytes.
 const MAX_NETIDS: usize = 255;
@@ -98,11 +98,7 @@ fn mappings(mappings: &[Mapping]) -> String {
     let column = Column::new(mappings.iter().map(|mapping| mapping.known));
     column.head(&mut text, 11 - "service".len());
     for mapping in mappings {
-        let protocol = match mapping.protocol {
-            17 => "udp".to_owned(),
-            6 => "tcp".to_owned(),
-            number => number.to_string(),
-        };
+        let protocol = protocol_name(mapping.protocol);
         text += &format!("{:>10}{:>5}{protocol:>6}{:>7}", mapping.program, mapping.version, mapping.port);
         if let Some(service) = &mapping.service {
             text += "  ";

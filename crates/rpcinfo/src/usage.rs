@@ -92,8 +92,8 @@ struct Description {
     /// Print one JSON document instead of text
     #[arg(long)]
     json: bool,
-    /// Wait this long at most for each thing, instead of 60 s for lists and look-ups, 10 s for services and 12 s for all
-    /// that answer a broadcast
+    /// Wait this long at most for each thing, instead of 60 s for lists and look-ups, 10 s for services, 12 s for all
+    /// that answer a broadcast and 2 s for each answer to an audit
     #[arg(long, value_name = "seconds")]
     timeout: Option<f64>,
     /// Print this help

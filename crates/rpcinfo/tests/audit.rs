@@ -1,8 +1,10 @@
 //! The audit of real port mappers over a cable: the verdict, the figures, the exit status, and how little it sends.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::{Daemon, DaemonKind, Finished, Namespace};
@@ -103,7 +105,8 @@ fn calls_for_others_and_programs_with_known_exposure_are_found() {
     // A mountd that answers everything over UDP, registered by hand-written SETs of version 2 over the unix socket.
     let script = "import socket, struct\n\
                   service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); service.bind(('0.0.0.0', 650))\n\
-                  for protocol in (17, 6):\n  stream = socket.socket(socket.AF_UNIX); stream.connect('/run/rpcbind.sock')\n  \
+                  for protocol in (17, 6):\n  stream = socket.socket(socket.AF_UNIX)\n  \
+                  stream.connect('/run/rpcbind.sock')\n  \
                   body = struct.pack('>14I', 1, 0, 2, 100000, 2, 1, 0, 0, 0, 0, 100005, 3, protocol, 650)\n  \
                   stream.send(struct.pack('>I', 0x80000000 | len(body)) + body)\n  stream.recv(100)\n\
                   print('ready', flush=True)\n\
@@ -117,6 +120,61 @@ fn calls_for_others_and_programs_with_known_exposure_are_found() {
     assert_eq!(exposed[0]["netids"], serde_json::json!(["udp", "tcp"]), "{document}");
     let findings = document["audit"]["findings"].to_string();
     assert!(findings.contains("mountd") && findings.contains("it calls other services"), "{document}");
+    assert_eq!(reply_to(&document, "udp", "INDIRECT", 4)["outcome"], "answered", "{document}");
+}
+
+#[test]
+fn over_ipv6_a_service_that_remote_calls_reach_over_ipv6_is_called() {
+    testkit::require!(DaemonKind::DEBIAN, "/usr/bin/python3");
+    let (home, other) = machines();
+    let _daemon = Daemon::start(&home, &DaemonKind::debian().argument("-r")).expect("it starts");
+    let script = "import socket, struct\n\
+                  service = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); service.bind(('::', 650))\n\
+                  print('ready', flush=True)\n\
+                  while True:\n  call, caller = service.recvfrom(1000)\n  \
+                  service.sendto(call[:4] + struct.pack('>5I', 1, 0, 0, 0, 0), caller)\n";
+    let service = home.spawn(Command::new("/usr/bin/python3").args(["-c", script])).expect("it starts");
+    testkit::wait::until("the service", || Ok(service.stdout().contains("ready").then_some(())))
+        .expect("ready");
+    for (program, netid, address) in [(400_000, "udp", "0.0.0.0.2.139"), (400_001, "udp6", "::.2.138")] {
+        testkit::programs::register(&home, 0, netid, (program, 1), address).expect("registered");
+    }
+    let (_, document) = audit(&other, "fd09::7");
+    assert_eq!(reply_to(&document, "udp", "INDIRECT", 4)["outcome"], "answered", "{document}");
+    assert!(document["audit"]["findings"].to_string().contains("it calls other services"), "{document}");
+}
+
+#[test]
+fn a_remote_call_that_is_not_answered_does_not_shorten_the_wait_for_the_next() {
+    testkit::require!();
+    let (home, other) = machines();
+    let socket = home.within(|| UdpSocket::bind("0.0.0.0:111")).expect("entered").expect("a port");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    let port_mapper = std::thread::spawn(move || {
+        let mut call = [0; 1024];
+        loop {
+            let (_, from) = socket.recv_from(&mut call).expect("a call");
+            let procedure = u32::from_be_bytes([call[20], call[21], call[22], call[23]]);
+            let answer = [&call[..4], &1_u32.to_be_bytes(), &[0; 16]].concat();
+            match procedure {
+                // CALLIT.
+                5 => {}
+                // INDIRECT: of a service that takes its time.
+                10 => {
+                    let time = Duration::from_millis(1_500);
+                    socket.set_read_timeout(Some(time)).expect("a time");
+                    assert!(socket.recv_from(&mut call).is_err(), "nothing else is asked meanwhile");
+                    socket.send_to(&answer, from).expect("sent");
+                    return;
+                }
+                _ => assert_eq!(socket.send_to(&answer, from).expect("sent"), answer.len()),
+            }
+        }
+    });
+    let end = rpcinfo(&other, &["--json", "--timeout", "6", "audit", HOST]);
+    port_mapper.join().expect("it has answered");
+    let document: Value = serde_json::from_str(&end.stdout).expect("a document");
+    assert_eq!(reply_to(&document, "udp", "CALLIT", 2)["outcome"], "silent", "{document}");
     assert_eq!(reply_to(&document, "udp", "INDIRECT", 4)["outcome"], "answered", "{document}");
 }
 

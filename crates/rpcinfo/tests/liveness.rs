@@ -209,7 +209,8 @@ fn a_port_mapper_that_does_not_tell_is_done_without() {
         assert_eq!(house.run(&[]).stdout, PLAIN_ROWS, "{tells:?}");
         assert_eq!(house.asked.load(Ordering::Relaxed), 1, "{tells:?}");
         if tells != Tells::Never {
-            let plain = "   program vers proto   port  service\n 600000001    0   tcp  32769\n 600000001    1   tcp  32770\n 600000001    2   tcp  32771\n";
+            let plain = "   program vers proto   port  service\n 600000001    0   tcp  32769\n \
+                         600000001    1   tcp  32770\n 600000001    2   tcp  32771\n";
             assert_eq!(house.run(&["-p"]).stdout, plain, "{tells:?}");
             let document = house.json(&["--json"]);
             assert!(document["rows"][0].get("liveness").is_some_and(serde_json::Value::is_null));

@@ -1,7 +1,7 @@
 complete -c rpcinfo -s n -d 'Use this port for -t and -u instead of asking the port mapper' -r
 complete -c rpcinfo -s T -d 'Use this transport: udp, tcp, udp6, tcp6, local' -r
 complete -c rpcinfo -s a -d 'Call procedure 0 of a service at this universal address, without asking the port mapper' -r
-complete -c rpcinfo -l timeout -d 'Wait this long at most for each thing, instead of 60 s for lists and look-ups, 10 s for services and 12 s for all that answer a broadcast' -r
+complete -c rpcinfo -l timeout -d 'Wait this long at most for each thing, instead of 60 s for lists and look-ups, 10 s for services, 12 s for all that answer a broadcast and 2 s for each answer to an audit' -r
 complete -c rpcinfo -s p -d 'List the rows of version 2: programs, versions, protocols, ports'
 complete -c rpcinfo -s s -d 'List one line a program: its versions, its transports, its owner'
 complete -c rpcinfo -s m -d 'Show how often the port mapper was asked what'

@@ -5,16 +5,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use oncrpc::bind::{self, Mapping, Rpcb, V2, V3, V4};
-use oncrpc::record::mark;
+use oncrpc::bind::{self, Mapping, RemoteCall, Rpcb, V2, V3, V4};
+use oncrpc::record::{RecordReader, mark};
 use oncrpc::xdr::{Encode, List, Reader, Writer};
-use oncrpc::{Answer, Call, Procedure, Reply, Version, Xid};
+use oncrpc::{Answer, Call, Procedure, Program, Reply, Version, Xid};
 use rpcbind_client::addresses;
 
-use super::{Finder, Stop};
+use super::{Finder, Stop, unpredictable};
 use crate::audit::{Audit, Listed, Outcome, Probe};
 use crate::escape::Text;
-use crate::found::Found;
+use crate::found::{Found, protocol_name};
 use crate::reason;
 
 /// How long each answer is waited for, unless the command line says.
@@ -23,10 +23,9 @@ const LIMIT: Duration = Duration::from_secs(2);
 const LONGEST: usize = 1 << 20;
 /// The most rows that are looked at.
 const MOST_ROWS: usize = 20_000;
-const NULL: Procedure = Procedure(0);
 
-/// One question: what it is called, its version and procedure, its arguments.
-type Question = (&'static str, Version, Procedure, Vec<u8>);
+/// One question: what it is called, its version and procedure, and the remote call that is its argument.
+type Question = (&'static str, Version, Procedure, Option<RemoteCall<'static>>);
 
 impl Finder<'_> {
     /// Asks everything of the first address of a host.
@@ -42,7 +41,7 @@ impl Finder<'_> {
         if !listed.is_empty() {
             rows = listed;
         }
-        asker.over_udp(remote_calls(&rows), Answers::FromHost, &mut probes);
+        asker.over_udp(remote_calls(&rows, asker.netid()), Answers::FromHost, &mut probes);
         let audit = Audit::new(address.to_string(), probes, &rows);
         if audit.heard_something() { Ok(Found::Audit(audit)) } else { Err(failed("no port mapper answers")) }
     }
@@ -63,6 +62,11 @@ struct Asker {
 }
 
 impl Asker {
+    /// The transport of services that remote calls over UDP to this address reach.
+    fn netid(&self) -> &'static [u8] {
+        if self.address.is_ipv4() { b"udp" } else { b"udp6" }
+    }
+
     /// Each question once over UDP, from one port; answers the rows of the last list.
     fn over_udp(
         &self,
@@ -79,8 +83,8 @@ impl Asker {
         };
         let socket = socket.and_then(connected).ok();
         let (mut rows, mut is_silent) = (Vec::new(), false);
-        for (number, question) in questions.enumerate() {
-            let xid = xid(number);
+        for question in questions {
+            let xid = Xid(unpredictable());
             let Some(message) = message(xid, &question) else { continue };
             // A host that did not answer NULL is not waited for again and again.
             let limit = if is_silent { self.limit / 8 } else { self.limit };
@@ -88,7 +92,7 @@ impl Asker {
                 Some(socket) => self.exchange(socket, &message, xid, limit),
                 None => (Vec::new(), Outcome::Unreachable),
             };
-            is_silent |= number == 0 && reply.is_empty();
+            is_silent |= question.2 == Procedure::NULL && reply.is_empty();
             probes.push(probe(&question, "udp", message.len(), reply.len(), outcome));
             take_rows(&question, outcome, &reply, &mut rows);
         }
@@ -127,8 +131,8 @@ impl Asker {
     fn over_tcp(&self, probes: &mut Vec<Probe>) -> Vec<Listed> {
         let mut rows = Vec::new();
         let mut stream = TcpStream::connect_timeout(&self.address, self.limit).ok();
-        for (number, question) in questions().enumerate() {
-            let xid = xid(number);
+        for question in questions() {
+            let xid = Xid(unpredictable());
             let Some(message) = message(xid, &question) else { continue };
             let (reply, outcome) = match &mut stream {
                 Some(stream) => record(stream, &message, self.limit).map_or_else(
@@ -154,19 +158,19 @@ impl Asker {
 /// Calls without arguments, so that all have the same length.
 fn questions() -> impl Iterator<Item = Question> {
     let versions = [V2, V3, V4];
-    let nulls = versions.map(|version| ("NULL", version, NULL, Vec::new()));
-    let lists = versions.map(|version| ("DUMP", version, bind::DUMP, Vec::new()));
-    nulls.into_iter().chain(lists).chain([("GETSTAT", V4, bind::GETSTAT, Vec::new())])
+    let nulls = versions.map(|version| ("NULL", version, Procedure::NULL, None));
+    let lists = versions.map(|version| ("DUMP", version, bind::DUMP, None));
+    nulls.into_iter().chain(lists).chain([("GETSTAT", V4, bind::GETSTAT, None)])
 }
 
 /// Calls of procedure 0 of a service of the host on behalf of us, which do no harm where they are made: of one that is
-/// listed for UDP, else of the port mapper itself.
-fn remote_calls(rows: &[Listed]) -> impl Iterator<Item = Question> + use<> {
-    let other = rows.iter().find(|row| row.program != bind::PROGRAM.0 && row.netid.0 == b"udp");
-    let (program, version) = other.map_or((bind::PROGRAM.0, V4.0), |row| (row.program, row.version));
-    let arguments: Vec<u8> =
-        [program, version, NULL.0, 0].iter().flat_map(|word| word.to_be_bytes()).collect();
-    [("CALLIT", V2, bind::CALLIT, arguments.clone()), ("INDIRECT", V4, bind::INDIRECT, arguments)].into_iter()
+/// listed for this netid, else of the port mapper itself.
+fn remote_calls(rows: &[Listed], netid: &[u8]) -> impl Iterator<Item = Question> + use<> {
+    let other = rows.iter().find(|row| row.program != bind::PROGRAM.0 && row.netid.0 == netid);
+    let (program, version) =
+        other.map_or((bind::PROGRAM, V4), |row| (Program(row.program), Version(row.version)));
+    let call = RemoteCall { program, version, procedure: Procedure::NULL, arguments: &[] };
+    [("CALLIT", V2, bind::CALLIT, Some(call)), ("INDIRECT", V4, bind::INDIRECT, Some(call))].into_iter()
 }
 
 /// Takes the rows of a list that was answered, instead of an earlier one's.
@@ -189,17 +193,13 @@ fn probe(
     Probe { call: question.0, version: question.1.0, transport, request, reply, outcome }
 }
 
-/// A transaction id that is not the same in each run.
-fn xid(number: usize) -> Xid {
-    let number = u32::try_from(number).unwrap_or_default();
-    Xid(std::process::id().rotate_left(8).wrapping_add(number))
-}
-
-fn message(xid: Xid, (_, version, procedure, arguments): &Question) -> Option<Vec<u8>> {
+fn message(xid: Xid, (_, version, procedure, argument): &Question) -> Option<Vec<u8>> {
     let mut bytes = [0; 128];
     let mut writer = Writer::new(&mut bytes);
-    let call = Call { arguments, ..Call::new(xid, bind::PROGRAM, *version, *procedure) };
-    call.encode(&mut writer).ok()?;
+    Call::new(xid, bind::PROGRAM, *version, *procedure).encode(&mut writer).ok()?;
+    if let Some(remote) = argument {
+        remote.encode(&mut writer).ok()?;
+    }
     Some(writer.written().to_vec())
 }
 
@@ -209,44 +209,29 @@ fn outcome(reply: &[u8], xid: Xid) -> Option<Outcome> {
     Some(if matches!(reply.answer, Answer::Success(_)) { Outcome::Answered } else { Outcome::Refused })
 }
 
-/// Sends one record and reads the fragments of the reply.
+/// Sends one record and reads the reply, which has to be there at the end of the time.
 fn record(stream: &mut TcpStream, message: &[u8], limit: Duration) -> std::io::Result<Vec<u8>> {
     let end = Instant::now() + limit;
     let mark = mark(message.len()).unwrap_or_default();
     stream.set_write_timeout(Some(limit))?;
     stream.write_all(&[&mark[..], message].concat())?;
-    let mut reply = Vec::new();
+    let mut reader = RecordReader::new(LONGEST);
+    let mut buffer = [0; 16 << 10];
     loop {
-        let mut mark = [0; 4];
-        fill(stream, &mut mark, end)?;
-        let mark = u32::from_be_bytes(mark);
-        let len = usize::try_from(mark & 0x7fff_ffff).unwrap_or(usize::MAX);
-        if len > LONGEST.saturating_sub(reply.len()) {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        let mut fragment = vec![0; len];
-        fill(stream, &mut fragment, end)?;
-        reply.append(&mut fragment);
-        if mark >> 31 == 1 {
-            return Ok(reply);
-        }
-    }
-}
-
-/// Reads all of it until the end of the time.
-fn fill(stream: &mut TcpStream, mut bytes: &mut [u8], end: Instant) -> std::io::Result<()> {
-    while !bytes.is_empty() {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
-        match stream.read(bytes)? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            len => bytes = bytes.get_mut(len..).unwrap_or_default(),
+        let read = stream.read(&mut buffer)?;
+        let mut input = buffer.get(..read).unwrap_or_default();
+        if input.is_empty() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(record) = reader.next(&mut input).map_err(std::io::Error::other)? {
+            return Ok(record.to_vec());
         }
     }
-    Ok(())
 }
 
 /// The rows of a list, as far as they can be read.
@@ -255,15 +240,10 @@ fn listed(version: Version, reply: &[u8]) -> Vec<Listed> {
     let reader = Reader::new(results);
     if version == V2 {
         let mappings = List::<Mapping>::new(reader).take(MOST_ROWS).map_while(Result::ok);
-        let netid = |mapping: &Mapping| match mapping.protocol.0 {
-            6 => "tcp".to_owned(),
-            17 => "udp".to_owned(),
-            other => other.to_string(),
-        };
         let row = |mapping: Mapping| Listed {
             program: mapping.program.0,
             version: mapping.version.0,
-            netid: Text(netid(&mapping).into_bytes()),
+            netid: Text(protocol_name(mapping.protocol.0).into_bytes()),
         };
         mappings.map(row).collect()
     } else {

@@ -14,7 +14,7 @@ use oncrpc::xdr::{Decode, Encode, Error, Reader, Writer};
 use oncrpc::{Answer, Call, Exchange, Procedure, Program, Schedule, Step, Version, Xid};
 
 use self::networks::Networks;
-use super::{Finder, Stop, Tell};
+use super::{Finder, Stop, Tell, unpredictable};
 use crate::escape::Text;
 use crate::found::{Found, Reply};
 
@@ -44,6 +44,8 @@ impl Finder<'_> {
         let began = Instant::now();
         let mut exchange = Exchange::new(Duration::ZERO, calls.xid, schedule);
         let mut seen = HashSet::new();
+        let hosts = std::fs::read("/etc/hosts").unwrap_or_default();
+        let hosts = String::from_utf8_lossy(&hosts);
         calls.send(&networks);
         while seen.len() < MAX_REPLIES {
             match exchange.step(began.elapsed()) {
@@ -55,7 +57,7 @@ impl Finder<'_> {
             for (message, from) in networks.take(wait).map_err(unable)? {
                 let Some(found) = calls.answered(&message, from) else { continue };
                 if seen.insert(found.clone()) {
-                    let host = name_of(found.host);
+                    let host = name_of(found.host, &hosts);
                     tell(Found::Reply(Reply { address: Text(found.text), host }))?;
                 }
             }
@@ -66,9 +68,8 @@ impl Finder<'_> {
 
 /// The first name that `/etc/hosts` has for a host. Nobody else is asked: names that strangers' addresses lead to are
 /// the strangers' own.
-fn name_of(host: IpAddr) -> Option<Text> {
-    let hosts = std::fs::read("/etc/hosts").ok()?;
-    String::from_utf8_lossy(&hosts).lines().find_map(|line| {
+fn name_of(host: IpAddr, hosts: &str) -> Option<Text> {
+    hosts.lines().find_map(|line| {
         let mut words = line.split('#').next()?.split_ascii_whitespace();
         let is_it = words.next()?.parse() == Ok(host);
         words.next().filter(|_| is_it).map(|name| Text(name.into()))
@@ -145,13 +146,6 @@ impl Calls {
 
 fn xid_of(first: Xid, version: Version) -> Xid {
     Xid(first.0.wrapping_add(version.0.wrapping_sub(bind::V2.0)))
-}
-
-/// A number that nobody else can know.
-fn unpredictable() -> u32 {
-    use std::hash::BuildHasher;
-    let wide = std::hash::RandomState::new().hash_one(std::process::id());
-    u32::try_from(wide >> 32).unwrap_or_default()
 }
 
 #[cfg(test)]
