@@ -97,7 +97,10 @@ pub enum Fault {
         version: Version,
     },
     /// A row of version 2 stands for nothing that can be registered.
-    #[error("{PMAP_FILE}: program {} version {} has protocol {} and port {}", .0.program.0, .0.version.0, .0.protocol.0, .0.port)]
+    #[error(
+        "{PMAP_FILE}: program {} version {} has protocol {} and port {}",
+        .0.program.0, .0.version.0, .0.protocol.0, .0.port
+    )]
     Mapping(Mapping),
 }
 

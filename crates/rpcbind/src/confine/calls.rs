@@ -76,8 +76,10 @@ calls! {
     libc::SYS_writev, Any, "the panic message, by some C libraries";
     libc::SYS_shutdown, Any, "end a connection from this side";
     libc::SYS_close, Any, "end connections and files";
-    libc::SYS_setsockopt, SocketOption(MEMBERSHIPS_AND_LINGER), "be in the multicast group on links that come later; throw away what the peer of a connection that is ended does not read";
-    libc::SYS_getsockopt, OneOf(1, OF_SOCKETS), "who a peer is, and its network namespace; errors of sockets; what a peer has not read";
+    libc::SYS_setsockopt, SocketOption(MEMBERSHIPS_AND_LINGER), "be in the multicast group on links that come \
+        later; throw away what the peer of a connection that is ended does not read";
+    libc::SYS_getsockopt, OneOf(1, OF_SOCKETS), "who a peer is, and its network namespace; errors of sockets; \
+        what a peer has not read";
     libc::SYS_getsockname, Any, "which address a connection was made to";
     libc::SYS_fcntl, OneOf(1, IS_OPEN), "the check of builds for debugging that what is closed is open";
     #[cfg(target_arch = "x86_64")]
@@ -99,7 +101,8 @@ calls! {
     libc::SYS_renameat2, Any, "put a compacted journal in the place of the old one";
     libc::SYS_unlinkat, Any, "remove state files that are replaced";
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_unlink, Any, "try to remove the path socket at the end; refused by Landlock unless it is in the state directory";
+    libc::SYS_unlink, Any, "try to remove the path socket at the end; refused by Landlock unless it is in the \
+        state directory";
     libc::SYS_inotify_add_watch, Any, "watch hosts files that a reload names";
 
     // Memory.
@@ -118,7 +121,7 @@ calls! {
     libc::SYS_geteuid, Any, "whose files the state files are";
     libc::SYS_futex, OneOf(1, WAIT_AND_WAKE), "locks that are never contended, and have to be able to be";
 
-    // None at all: a tracer (strace) that has a call fail replaces it by this number, which the kernel knows as no call.
+    // None at all: a tracer (strace) that has a call fail replaces it by this number, which is no call to the kernel.
     NO_CALL, Any, "faults that tests inject";
 
     // The end.

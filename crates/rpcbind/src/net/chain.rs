@@ -99,7 +99,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chains_are_lists_without_repetition(steps in proptest::collection::vec((0..12_u32, 0..2_usize, any::<bool>()), 0..200)) {
+        fn chains_are_lists_without_repetition(
+            steps in proptest::collection::vec((0..12_u32, 0..2_usize, any::<bool>()), 0..200)
+        ) {
             let mut links = Links::default();
             let mut chains = [Chain::default(); 2];
             let mut model = [Vec::new(), Vec::new()];

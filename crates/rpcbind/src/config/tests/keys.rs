@@ -49,8 +49,8 @@ fn every_key_reaches_its_setting() {
         "listen = ['192.0.2.1']\r\nport = 1_111\nsocket = '/tmp/s'\nabstract-socket = '@a'\nopen-missing = true\n\
          allow-partial = true\nuser = 4_294_967_294\nstate-directory = '/var/lib/rpcbind'\nlog-connections = true\n\
          insecure = true\nstrict-hosts = true\nnat = 'off'\nremote-calls = true\n\
-         remote-call-allow = [7, 'nfs/3']\nremote-call-credentials = 'caller'\nremote-call-seconds = 60\njudge-every-seconds = 5\n\
-         expire-dead-seconds = 86_400\n[limits]\nrows = 4096\nrows-per-user = 10\n\
+         remote-call-allow = [7, 'nfs/3']\nremote-call-credentials = 'caller'\nremote-call-seconds = 60\n\
+         judge-every-seconds = 5\nexpire-dead-seconds = 86_400\n[limits]\nrows = 4096\nrows-per-user = 10\n\
          tcp-connections = 100\nunix-connections = 50\nunix-connections-per-user = 5\n\
          replies-per-second = 400\nreplies-burst = 2000\nerrors-per-second = 7\nerrors-burst = 30\n\
          remote-calls = 20\nremote-calls-per-source = 2\n",

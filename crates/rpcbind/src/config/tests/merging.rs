@@ -123,7 +123,8 @@ fn a_reload_names_what_needs_a_restart_and_nothing_else() {
     let old = right("");
     let cases = [
         (
-            "nat = 'off'\njudge-every-seconds = 9\ninsecure = true\ndump-from = []\n[[grant]]\nuser = 1000\nports = [1]",
+            "nat = 'off'\njudge-every-seconds = 9\ninsecure = true\ndump-from = []\n[[grant]]\n\
+             user = 1000\nports = [1]",
             &[][..],
         ),
         ("listen = ['192.0.2.1']", &["listen"]),
@@ -161,7 +162,8 @@ fn each_key_is_marked_as_what_it_is() {
         user: Some(1),
         netids: right("[[netid]]\nname = 'x'\nsemantics = 'raw'\nfamily = 'inet'").netids,
         ..right("port = 1\nopen-missing = true\nallow-partial = true\nstate-directory = '/x'\nremote-calls = true\n\
-                 [limits]\nremote-calls = 20\nremote-calls-per-source = 2\nrows = 4096\nrows-per-user = 2\ntcp-connections = 20\nunix-connections = 20\nunix-connections-per-user = 2\n")
+                 [limits]\nremote-calls = 20\nremote-calls-per-source = 2\nrows = 4096\nrows-per-user = 2\n\
+                 tcp-connections = 20\nunix-connections = 20\nunix-connections-per-user = 2\n")
     });
     // With another port, other addresses are not news.
     let named: Vec<&str> = std::iter::once("listen").chain(named).collect();

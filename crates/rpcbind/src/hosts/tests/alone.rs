@@ -93,7 +93,8 @@ fn words_after_a_hash_are_not_names() {
 
 #[test]
 fn debians_own_files_have_no_rules_and_no_faults() {
-    let text = "# /etc/hosts.deny: list of hosts\n#\n# Example:    ALL: some.host.name, .some.domain\n#\n# ALL: PARANOID\n\n";
+    let text = "# /etc/hosts.deny: list of hosts\n#\n# Example:    ALL: some.host.name, .some.domain\n#\n\
+                # ALL: PARANOID\n\n";
     let hosts = settle(text, text);
     assert!(hosts.rules.is_empty());
     assert_eq!(hosts.faults, []);
