@@ -20,7 +20,8 @@ usage: cargo xtask <command>
   test [cargo test's arguments]          install what the tests talk to, then run them all
   ci [--skip STEP]... [--only STEP]...   everything that is checked before a change is taken
   purity                                 prove that the pure crates need no standard library
-  fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each (60 seconds without --seconds)
+  fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each for N seconds; without --seconds all
+                                         share 100 seconds of each processor, and each gets 10 at least
   bench [OPTIONS]                        measure what requests cost beside Debian's rpcbind and beside a server that only
                                          answers; --help lists the options
   instructions [--write]                 count the instructions of calls, and hold them against those written down

@@ -68,7 +68,7 @@ pub(crate) trait Load {
         Ok(())
     }
 
-    /// The median time from a call to its reply, where it is measured.
+    /// The median time from a call to its reply, where it is measured, of the calls since it was asked for last.
     fn p50(&mut self) -> Option<Duration> {
         None
     }

@@ -39,9 +39,11 @@ pub(crate) struct Options {
     list: bool,
     /// Draw the growth curves into docs/performance/, or DIR, instead
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "docs/performance")]
+    #[arg(conflicts_with_all = ["quick", "only", "list"])]
     plots: Option<PathBuf>,
     /// Write the table into docs/performance/results.md, or FILE, too
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "docs/performance/results.md")]
+    #[arg(conflicts_with_all = ["quick", "only", "list", "plots"])]
     results: Option<PathBuf>,
 }
 

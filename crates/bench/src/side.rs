@@ -150,6 +150,7 @@ impl Side {
             let mut load = workload.load(&self.target)?;
             // What is slow the first time is not measured.
             load.burst(Instant::now() + time / 8)?;
+            load.p50();
             load.between()?;
             self.measured(load.as_mut(), time)
         })

@@ -1,6 +1,6 @@
 //! What is compared, with the bars: one stage for each state that the servers are in.
 
-mod calls;
+pub(crate) mod calls;
 pub(crate) mod idle;
 mod start;
 

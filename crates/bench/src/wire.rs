@@ -17,6 +17,9 @@ pub(crate) const CALL_MAX: usize = 128;
 /// Where all services are registered, so that all replies have one length.
 pub(crate) const SERVICE_PORT: u16 = 156 * 256 + 64;
 const SERVICE: &[u8] = b"0.0.0.0.156.64";
+/// What a service takes in a DUMP of version 4 at least: that one more follows, program, version, netid, address, the
+/// length of the owner.
+pub(crate) const DUMPED_ROW_MIN: usize = 4 + 4 + 4 + (4 + 4) + (4 + 16) + 4;
 
 /// Programs in a row.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +161,12 @@ pub(crate) fn check(message: &[u8], found: bool) -> Result<u32> {
     }
 }
 
+/// As [`check`], of the reply to the call with this xid.
+pub(crate) fn check_reply(message: &[u8], xid: u32, found: bool) -> Result<()> {
+    let of = check(message, found)?;
+    if of == xid { Ok(()) } else { Err(format!("a reply to call {of}, not {xid}").into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +208,7 @@ mod tests {
     fn nothing_is_no_answer_where_something_is_registered() {
         let reply = [&[0, 0, 0, 7, 0, 0, 0, 1], [0; 16].as_slice(), &[0, 0, 0, 0]].concat();
         assert_eq!(check(&reply, false).unwrap(), 7);
+        assert!(check_reply(&reply, 7, false).is_ok() && check_reply(&reply, 8, false).is_err());
         assert!(check(&reply, true).is_err());
         assert!(check(&reply[..reply.len() - 8], false).is_err());
     }

@@ -32,7 +32,7 @@ impl Caller {
     fn change(&mut self, call: &[u8]) -> Result<()> {
         self.stream.write_all(&wire::record(call)?)?;
         let len = read_record(&mut self.stream, &mut self.reply)?;
-        wire::check(&self.reply[..len], true).map(|_| ())
+        wire::check_reply(&self.reply[..len], 0, true)
     }
 
     /// Registers `program`.
@@ -44,7 +44,7 @@ impl Caller {
     pub(crate) fn dump(&mut self) -> Result<usize> {
         self.stream.write_all(&wire::record(&wire::dump()?)?)?;
         let len = read_record(&mut self.stream, &mut self.reply)?;
-        wire::check(&self.reply[..len], true)?;
+        wire::check_reply(&self.reply[..len], 0, true)?;
         Ok(len)
     }
 }

@@ -32,10 +32,7 @@ impl Lone {
         let mut reply = [0; 512];
         let len = self.socket.recv(&mut reply).map_err(|error| format!("no reply: {error}"))?;
         self.times.push(asked.elapsed());
-        if wire::check(&reply[..len], self.found)? != self.xid {
-            return Err("a reply to another call".into());
-        }
-        Ok(())
+        wire::check_reply(&reply[..len], self.xid, self.found)
     }
 }
 
@@ -50,8 +47,9 @@ impl Load for Lone {
     }
 
     fn p50(&mut self) -> Option<Duration> {
-        self.times.sort_unstable();
-        self.times.get(self.times.len() / 2).copied()
+        let mut times = std::mem::take(&mut self.times);
+        times.sort_unstable();
+        times.get(times.len() / 2).copied()
     }
 }
 

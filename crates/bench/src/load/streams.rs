@@ -34,6 +34,8 @@ pub(super) struct Dumping {
     stream: Box<dyn Stream>,
     call: Vec<u8>,
     reply: Vec<u8>,
+    /// A reply with every row that is registered is longer.
+    longer_than: usize,
 }
 
 impl Connecting {
@@ -61,7 +63,7 @@ impl Load for Connecting {
             let streams: Vec<TcpStream> = (0..self.at_once).map(|_| self.connect()).collect::<Result<_>>()?;
             for mut stream in streams {
                 let len = read_record(&mut stream, &mut self.reply)?;
-                wire::check(&self.reply[..len], self.found)?;
+                wire::check_reply(&self.reply[..len], 0, self.found)?;
                 answered += 1;
             }
         }
@@ -72,7 +74,8 @@ impl Load for Connecting {
 impl Pipelined {
     pub(super) fn new(transport: Transport, depth: usize, target: &Target) -> Result<Self> {
         let mut next = target.calls(Question::GetPort)?;
-        let calls = (0..depth).map(|_| wire::record(next.next(0))).collect::<Result<Vec<_>>>()?;
+        let xids = 0..u32::try_from(depth)?;
+        let calls = xids.map(|xid| wire::record(next.next(xid))).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             stream: connect(transport, target.socket_address())?,
             depth,
@@ -90,8 +93,8 @@ impl Load for Pipelined {
         while Instant::now() < end {
             self.stream.write_all(&self.calls)?;
             self.stream.read_exact(&mut self.replies)?;
-            for reply in self.replies.chunks(self.replies.len() / self.depth) {
-                wire::check(&reply[4..], self.found)?;
+            for (xid, reply) in (0..).zip(self.replies.chunks(self.replies.len() / self.depth)) {
+                wire::check_reply(&reply[4..], xid, self.found)?;
             }
             answered += u64::try_from(self.depth)?;
         }
@@ -102,7 +105,8 @@ impl Load for Pipelined {
 impl Dumping {
     pub(super) fn new(target: &Target) -> Result<Self> {
         let stream = connect(Transport::Tcp, target.socket_address())?;
-        Ok(Self { stream, call: wire::record(&wire::dump()?)?, reply: Vec::new() })
+        let longer_than = wire::DUMPED_ROW_MIN * usize::try_from(target.programs.count)?;
+        Ok(Self { stream, call: wire::record(&wire::dump()?)?, reply: Vec::new(), longer_than })
     }
 }
 
@@ -112,7 +116,10 @@ impl Load for Dumping {
         while Instant::now() < end {
             self.stream.write_all(&self.call)?;
             let len = read_record(&mut self.stream, &mut self.reply)?;
-            wire::check(&self.reply[..len], false)?;
+            wire::check_reply(&self.reply[..len], 0, false)?;
+            if len <= self.longer_than {
+                return Err(format!("{len} bytes are no list of all rows").into());
+            }
             answered += 1;
         }
         Ok(answered)
@@ -126,7 +133,7 @@ pub(crate) fn idle_connections(target: &Target, count: u32) -> Result<Vec<TcpStr
     for _ in 0..count {
         let mut stream = connecting.connect()?;
         let len = read_record(&mut stream, &mut connecting.reply)?;
-        wire::check(&connecting.reply[..len], connecting.found)?;
+        wire::check_reply(&connecting.reply[..len], 0, connecting.found)?;
         held.push(stream);
     }
     Ok(held)
