@@ -2,7 +2,7 @@
 //! machine's mood. Each count is held against the one in `crates/bench/instructions.txt`, and calls against themselves
 //! with a table a thousand times as long.
 
-use crate::command::{Failure, at, cargo, output, program, root, run, target_dir};
+use crate::command::{Failure, at, cargo, output, program, root, run, skipped, target_dir};
 use crate::packages;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,8 +36,7 @@ pub(crate) fn count(arguments: &[String]) -> Result<(), Failure> {
     };
     packages::install()?;
     if !Path::new("/usr/bin/valgrind").exists() {
-        println!("SKIPPED: instructions are not counted: valgrind is not installed");
-        return Ok(());
+        return skipped("instructions are not counted: valgrind is not installed");
     }
     run(&mut cargo(&["build", "--release", "--package", "bench", "--bin", "instructions"]))?;
     let path = root().join(FILE);

@@ -144,9 +144,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_registrar_is_seen_once_whatever_has_become_of_its_connection() {
-        if Command::new("python3").arg("--version").output().is_err() {
-            eprintln!("SKIPPED: the_end_of_a_registrar_is_seen_once: there is no python3");
-            return;
+        if let Err(why) = testkit::skip::program("/usr/bin/python3") {
+            testkit::skip!("{why}");
         }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
@@ -160,8 +159,7 @@ mod tests {
         if registrars.watched.is_empty() {
             child.kill().unwrap();
             child.wait().unwrap();
-            eprintln!("SKIPPED: the_end_of_a_registrar_is_seen_once: the kernel has no SO_PEERPIDFD");
-            return;
+            testkit::skip!("the kernel has no SO_PEERPIDFD");
         }
         assert_eq!(registrars.watched.len(), 1, "a process is watched once");
         drop(socket);

@@ -39,8 +39,7 @@ fn told(manager: &UnixDatagram) -> Vec<String> {
 #[test]
 fn roots_connections_are_stored_when_they_stay_and_taken_out_when_they_end() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: the connections are not root's");
-        return;
+        testkit::skip!("the connections are not root's");
     }
     let (mut house, manager, _directory) = house(1);
     let mut gone = house.unix();
@@ -76,8 +75,7 @@ fn others_connections_are_not_stored() {
 #[test]
 fn a_full_queue_of_the_managers_is_tried_again() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: the connections are not root's");
-        return;
+        testkit::skip!("the connections are not root's");
     }
     let (mut house, manager, directory) = house(9);
     let filler = UnixDatagram::unbound().unwrap();
@@ -149,8 +147,7 @@ fn like_the_kernel(house: &mut House, client: &mut Client<UnixStream>, procedure
 #[test]
 fn a_connection_like_the_kernels_works_after_a_day_without_a_word_in_each_of_two_runs_and_leaves_no_row() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: the connections are not root's");
-        return;
+        testkit::skip!("the connections are not root's");
     }
     let (mut first, manager, _directory) = house(9);
     let mut kernel = first.unix();
@@ -190,8 +187,7 @@ fn a_connection_like_the_kernels_works_after_a_day_without_a_word_in_each_of_two
 #[test]
 fn at_the_end_what_is_in_the_middle_of_something_is_closed_and_the_rest_is_stored() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: the connections are not root's");
-        return;
+        testkit::skip!("the connections are not root's");
     }
     let (mut house, manager, _directory) = house(9);
     let (mut half, _whole) = (house.unix(), house.unix());
