@@ -166,7 +166,7 @@ fn a_file_that_a_reload_cannot_reach_is_named_at_the_start() {
     let daemon =
         Daemon::start(&home, &DaemonKind::ours(RPCBIND).argument("--config=/run/elsewhere.toml")).unwrap();
     let wanted = "warning: /run/elsewhere.toml is not under /etc: after the start it cannot be read again";
-    assert!(daemon.stderr().contains(wanted), "{}", daemon.stderr());
+    wait::until(wanted, || Ok(daemon.stderr().contains(wanted).then_some(()))).unwrap();
     daemon.signal(Signal::HUP).unwrap();
     wait::until("a word", || Ok(daemon.stderr().contains("the older configuration stays").then_some(())))
         .unwrap();

@@ -14,10 +14,13 @@ use oncrpc::xdr::{Encode, Writer};
 use oncrpc::{Answer, Call, Procedure, Program, Reply, Version, Xid};
 
 use crate::namespace::Namespace;
-use crate::table;
+use crate::{table, wait};
 
 /// For one answer: long enough for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two times that the same call is sent.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// A call with AUTH_NONE and the xid 7 as a message.
 #[must_use]
@@ -66,15 +69,28 @@ pub fn udp(home: &Namespace, from: &str, to: SocketAddr) -> UdpSocket {
     .unwrap()
 }
 
-/// Sends a message and reads a reply, whatever its xid.
+/// Sends a message and reads the reply to it; replies to what was asked before are passed over.
 ///
 /// # Errors
-/// The socket's; none within [`PATIENCE`].
+/// The socket's; none within its read timeout, which is [`PATIENCE`] at first.
 pub fn over_udp(client: &UdpSocket, message: &[u8]) -> io::Result<Vec<u8>> {
     client.send(message)?;
     let mut reply = [0; 10_000];
-    let len = client.recv(&mut reply)?;
-    Ok(reply[..len].to_vec())
+    loop {
+        let len = client.recv(&mut reply)?;
+        if reply.first_chunk::<4>() == message.first_chunk() {
+            return Ok(reply[..len].to_vec());
+        }
+    }
+}
+
+/// As [`over_udp`], and sends the message again and again until there is a reply. Panics when there never is.
+#[must_use]
+pub fn until_answered(client: &UdpSocket, message: &[u8]) -> Vec<u8> {
+    client.set_read_timeout(Some(AGAIN)).unwrap();
+    let reply = wait::until("a reply", || Ok(over_udp(client, message).ok())).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    reply
 }
 
 /// A connection over TCP.
@@ -93,11 +109,17 @@ pub fn unix(home: &Namespace, path: &str) -> UnixStream {
     stream
 }
 
+/// A message as a record of one fragment (RFC 5531 section 11).
+#[must_use]
+pub fn as_record(message: &[u8]) -> Vec<u8> {
+    [&mark(message.len()).unwrap()[..], message].concat()
+}
+
 /// Sends a record and reads the reply's.
 ///
 /// # Errors
 /// The connection's: closed, or nothing within [`PATIENCE`].
 pub fn over(mut stream: impl Read + Write, message: &[u8]) -> io::Result<Vec<u8>> {
-    stream.write_all(&[&mark(message.len()).unwrap()[..], message].concat())?;
+    stream.write_all(&as_record(message))?;
     table::record(&mut stream)
 }

@@ -150,10 +150,10 @@ impl Daemon {
         self.process.pid()
     }
 
-    /// What it has written to standard error up to now.
+    /// What it has written to standard error up to now, all of it: what it said before it answered is there.
     #[must_use]
     pub fn stderr(&self) -> String {
-        self.process.stderr()
+        self.process.last_words()
     }
 
     /// Sends it a signal: SIGHUP for a reload, SIGSTOP and SIGCONT for a pause.

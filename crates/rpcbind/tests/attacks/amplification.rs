@@ -157,10 +157,10 @@ fn look_ups_of_a_million_programs_leave_nothing_behind() {
         began.elapsed()
     };
     let mut before: Vec<Duration> = (0..2_000).map(|program| look_up(300_000 + program)).collect();
-    let memory = scene.kilobytes("VmRSS");
+    let memory = scene.kilobytes("Rss");
     let programs = u32::try_from(count(1_000_000, 20_000)).unwrap();
     let mut after: Vec<Duration> = (0..programs).map(|program| look_up(500_000 + program)).collect();
-    let grown = scene.kilobytes("VmRSS").saturating_sub(memory);
+    let grown = scene.kilobytes("Rss").saturating_sub(memory);
     let mut after = after.split_off(after.len() - 2_000);
     let median = |all: &mut Vec<Duration>| {
         all.sort();
@@ -214,26 +214,40 @@ fn the_configuration_sets_the_share_and_a_reload_changes_it() {
     let tight =
         "[limits]\nreplies-per-second = 1\nreplies-burst = 5\nerrors-per-second = 1\nerrors-burst = 2\n";
     let scene = Scene::new(tight);
+    let began = Instant::now();
     let client = ask::udp(&scene.other, THERE4, here4());
-    let answered = |message: &[u8]| {
+    let fence = ask::tcp(&scene.other, &here4().to_string());
+    // How many of fifty are answered: at least so many, however late.
+    let answered = |message: &[u8], at_least: u32| {
         for _ in 0..50 {
             client.send(message).unwrap();
         }
-        // Over TCP, which comes after what has been waiting.
-        let mut answered = 0;
-        client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        while client.recv(&mut [0; 64]).is_ok() {
-            answered += 1;
+        for _ in 0..at_least {
+            client.recv(&mut [0; 64]).unwrap();
         }
-        answered
+        // The daemon has looked at all of them by the turn after the one in which it looks at this.
+        for _ in 0..2 {
+            assert_eq!(ask::over(&fence, &calls::null(4)).unwrap().len(), 24);
+        }
+        client.set_nonblocking(true).unwrap();
+        let mut more = 0;
+        while client.recv(&mut [0; 64]).is_ok() {
+            more += 1;
+        }
+        client.set_nonblocking(false).unwrap();
+        at_least + more
     };
-    let errors = answered(&calls::mapper(4, 99, &[]));
-    assert!((2..=4).contains(&errors), "{errors} errors");
-    let replies = answered(&calls::null(4));
-    assert!((3..=6).contains(&replies), "{replies} replies");
+    // One more each second.
+    let most = |burst: u32| burst + u32::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let errors = answered(&calls::mapper(4, 99, &[]), 2);
+    assert!(errors <= most(2), "{errors} errors, {} at most", most(2));
+    // An error is a reply, too.
+    let replies = answered(&calls::null(4), 3);
+    assert!(errors + replies <= most(5), "{errors} errors and {replies} replies, {} at most", most(5));
     scene.home.write("/etc/rpcbind.toml", UNLIMITED).unwrap();
     scene.daemon.signal(rustix::process::Signal::HUP).unwrap();
-    testkit::wait::until("the new limits", || Ok((answered(&calls::null(4)) == 50).then_some(()))).unwrap();
+    testkit::wait::until("the new limits", || Ok((answered(&calls::null(4), 0) == 50).then_some(())))
+        .unwrap();
 }
 
 #[test]
@@ -249,7 +263,8 @@ fn a_refused_call_over_udp_ends_at_once_with_an_authentication_error() {
     let began = Instant::now();
     let end =
         scene.other.run(Command::new("/usr/sbin/rpcinfo").args(["-n", "111", "-u", HERE4, "100000", "4"]));
-    let end = end.unwrap();
+    let (end, took) = (end.unwrap(), began.elapsed());
     assert!(!end.status.success() && end.stderr.contains("Authentication error"), "{end:?}");
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    // Before the tool would have asked again.
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }

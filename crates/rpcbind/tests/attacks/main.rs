@@ -47,7 +47,8 @@ fn is_full() -> bool {
     std::env::var_os("PORTMAP_FULL").is_some_and(|value| !value.is_empty())
 }
 
-/// What floods or measures is alone among these tests: a flood fills queues of the kernel that all machines share.
+/// Whoever floods or measures waits for the others of these tests that do: a flood fills queues of the kernel that all
+/// machines share.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,11 +90,13 @@ impl Scene {
         }
     }
 
-    /// A number of kilobytes that the kernel tells about the daemon: `VmRSS`, `VmPeak`.
+    /// A number of kilobytes that the kernel tells about the daemon: `Rss`, `Anonymous`, `VmPeak`. The first two are
+    /// counted page by page: the sums that the kernel keeps of them may be late.
     fn kilobytes(&self, what: &str) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
-        line.trim_start_matches(':').trim_end_matches("kB").trim().parse().unwrap()
+        let file = if what.starts_with("Vm") { "status" } else { "smaps_rollup" };
+        let table = std::fs::read_to_string(format!("/proc/{}/{file}", self.daemon.pid())).unwrap();
+        let value = table.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).unwrap();
+        value.trim_end_matches("kB").trim().parse().unwrap()
     }
 
     /// CPU time of the daemon so far, in hundredths of a second.

@@ -204,12 +204,8 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     assert!(open() <= descriptors, "{} of {descriptors}", open());
     scene.is_well();
 
-    let anonymous = scene.kilobytes("RssAnon") * 1024;
-    println!(
-        "{} MiB of anonymous memory, {} MiB shared",
-        anonymous / MIB,
-        scene.kilobytes("RssShmem") / 1024
-    );
+    let anonymous = scene.kilobytes("Anonymous") * 1024;
+    println!("{} MiB of anonymous memory", anonymous / MIB);
     assert!(anonymous <= 64 * MIB, "{anonymous} bytes");
     if let Ok(group) = &group {
         stayed_below_the_limit(group, tcp);

@@ -143,9 +143,8 @@ fn without_descriptors_datagrams_are_answered_the_loop_rests_and_accepting_goes_
     let used = cpu_ticks(pid) - ticks;
     assert!(used <= 10, "{used} hundredths of a second in a second of waiting");
     limit(&hard);
-    let began = Instant::now();
     assert_eq!(ask::over(&waiting, &ask::getport()).unwrap().len(), 28);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(ask::over(ask::tcp(&home, LOOPBACK), &ask::getport()).unwrap().len(), 28);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use rustix::thread::set_thread_res_uid;
 use testkit::{programs, wait};
 
 use super::clients::{Running, Turn};
-use super::look_ups::ask_by_datagram;
 use super::{CONFIGURATION, SERVICES_PORT, Scene, ask, calls};
 
 const USER: u32 = 1_000;
@@ -102,13 +101,12 @@ pub(super) fn over_tcp() -> Turn<'static> {
 pub(super) fn by_datagram() -> Turn<'static> {
     let socket = (600..700).find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok()).unwrap();
     socket.connect("127.0.0.1:111").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     Box::new(move |number| {
         let mapping = calls::mapping(DATAGRAM_PROGRAMS + number % KNOWN, 1, 17, 5_000);
         for (step, procedure) in [1, 2].into_iter().enumerate() {
             let xid = number * 2 + u32::try_from(step).unwrap();
             let message = calls::with_xid(calls::mapper(2, procedure, &mapping), xid);
-            assert_eq!(ask::results(&ask_by_datagram(&socket, &message)), calls::TRUE, "{message:?}");
+            assert_eq!(ask::results(&ask::until_answered(&socket, &message)), calls::TRUE, "{message:?}");
         }
         2
     })

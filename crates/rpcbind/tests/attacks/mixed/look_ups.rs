@@ -1,20 +1,15 @@
-//! Clients that only ask: by datagram, over connections of one call and over such that stay, several calls at once and in
-//! pieces.
+//! Clients that only ask: by datagram, over connections of one call and over such that stay, several calls at once and
+//! in pieces.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use testkit::table;
 
 use super::clients::Turn;
 use super::{ask, calls};
 
-/// For one answer to a datagram; then it is sent again.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// So often.
-const TRIES: u32 = 60;
 /// Calls of one write.
 const PIPELINED: u32 = 8;
 
@@ -36,28 +31,12 @@ fn xid(reply: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*reply.first_chunk()?))
 }
 
-/// Asks until there is an answer.
-pub(super) fn ask_by_datagram(socket: &UdpSocket, message: &[u8]) -> Vec<u8> {
-    let mut reply = [0; 10_000];
-    for _ in 0..TRIES {
-        socket.send(message).unwrap();
-        // Answers to what was asked before come first.
-        while let Ok(len) = socket.recv(&mut reply) {
-            if xid(&reply[..len]) == xid(message) {
-                return reply[..len].to_vec();
-            }
-        }
-    }
-    panic!("no answer to {message:?}")
-}
-
 pub(super) fn datagrams(from: &str, to: &str) -> Turn<'static> {
     let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.connect(to).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let messages = look_ups();
     Box::new(move |number| {
-        ask_by_datagram(&socket, &numbered(&messages, number));
+        let _ = ask::until_answered(&socket, &numbered(&messages, number));
         1
     })
 }

@@ -47,8 +47,8 @@ impl Sample {
     fn of(scene: &Scene, began: Instant) -> Self {
         Self {
             after: began.elapsed(),
-            resident_kb: scene.kilobytes("VmRSS"),
-            anonymous_kb: scene.kilobytes("RssAnon"),
+            resident_kb: scene.kilobytes("Rss"),
+            anonymous_kb: scene.kilobytes("Anonymous"),
             descriptors: descriptors(scene),
         }
     }
