@@ -1,6 +1,7 @@
 //! The host's interfaces and addresses, as the shell last heard of them from the kernel.
 //! A look-up reads this table; it never asks the kernel.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -38,12 +39,14 @@ pub struct Interfaces {
     pub interfaces: Vec<Interface>,
     /// The addresses, in the kernel's order.
     pub addresses: Vec<InterfaceAddress>,
+    /// The index of the interface that has this name. One may have several, or none that is known.
+    pub names: BTreeMap<Box<str>, u32>,
 }
 
 impl Interfaces {
     /// The table of a host of whose interfaces nothing but the addresses is known: index of the interface, address,
     /// length of the on-link prefix. All are up; one with a loopback address is a loopback interface, all others take
-    /// multicasts.
+    /// multicasts. None has a name.
     ///
     /// ```
     /// use rpcbind_core::interfaces::Interfaces;
@@ -62,7 +65,8 @@ impl Interfaces {
             let loopback = addresses.iter().any(|own| own.interface == index && own.address.is_loopback());
             Interface { index, up: true, loopback, point_to_point: false, multicast: !loopback }
         };
-        Self { interfaces: indices.into_iter().map(interface).collect(), addresses }
+        let interfaces = indices.into_iter().map(interface).collect();
+        Self { interfaces, addresses, names: BTreeMap::new() }
     }
 }
 
@@ -73,6 +77,7 @@ pub(crate) struct Host {
     own: BTreeSet<IpAddr>,
     addresses: Vec<InterfaceAddress>,
     addresses_by_index: BTreeMap<u32, Vec<InterfaceAddress>>,
+    names: BTreeMap<Box<str>, u32>,
 }
 
 impl Host {
@@ -87,6 +92,7 @@ impl Host {
             own: table.addresses.iter().map(|own| own.address).collect(),
             addresses: table.addresses,
             addresses_by_index,
+            names: table.names,
         }
     }
 
@@ -103,6 +109,11 @@ impl Host {
     /// The interface with this index.
     pub(crate) fn interface(&self, index: u32) -> Option<&Interface> {
         self.by_index.get(&index)
+    }
+
+    /// The index of the interface with this name.
+    pub(crate) fn index_of(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
     }
 
     /// Whether this is a loopback interface.

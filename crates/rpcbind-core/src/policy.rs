@@ -91,15 +91,15 @@ fn is_group(address: IpAddr) -> bool {
 /// How many bytes may answer a datagram: for unverified sources never more than came.
 pub(crate) fn budget(policy: &Policy, caller: &Caller, host: &Host, message_len: usize) -> Budget {
     let Caller::Datagram(datagram) = caller else { return Budget::of(MAX_DATAGRAM_REPLY) };
-    let full = class_for_reading(caller, host) == Class::Loopback || gets_full_replies(policy, datagram);
+    let full =
+        class_for_reading(caller, host) == Class::Loopback || gets_full_replies(policy, datagram, host);
     Budget::of(if full { MAX_DATAGRAM_REPLY } else { message_len.min(MAX_UNVERIFIED_REPLY) })
 }
 
-fn gets_full_replies(policy: &Policy, datagram: &Datagram) -> bool {
-    policy
-        .udp_full
-        .iter()
-        .any(|full| full.interface == datagram.interface && full.prefix.contains(datagram.from.ip()))
+fn gets_full_replies(policy: &Policy, datagram: &Datagram, host: &Host) -> bool {
+    policy.udp_full.iter().any(|full| {
+        full.prefix.contains(datagram.from.ip()) && host.index_of(&full.interface) == Some(datagram.interface)
+    })
 }
 
 /// What a message may be that is looked at at all.

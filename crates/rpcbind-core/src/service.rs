@@ -174,6 +174,12 @@ impl Service {
         self.host = Host::new(interfaces);
     }
 
+    /// Whether an interface has this name in the table that was taken last.
+    #[must_use]
+    pub fn has_interface(&self, name: &str) -> bool {
+        self.host.index_of(name).is_some()
+    }
+
     /// Takes new rules; rows that are registered stay.
     pub fn set_policy(&mut self, policy: Policy) {
         if policy.limits.is_some() && self.limiter.is_none() {

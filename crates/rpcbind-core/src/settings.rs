@@ -4,6 +4,7 @@ use crate::access::{AccessList, HostRules, Prefix};
 use crate::caller::{Namespace, Transport};
 use crate::limiter::Limits;
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -185,13 +186,14 @@ pub struct Grant {
     pub ports: Vec<u16>,
 }
 
-/// A prefix whose datagrams get replies longer than the request, when they arrive on this interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A prefix whose datagrams get replies longer than the request, when they arrive on this interface: on whichever has
+/// the name at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpFull {
     /// The sources.
     pub prefix: Prefix,
-    /// The index of the interface.
-    pub interface: u32,
+    /// The name of the interface.
+    pub interface: String,
 }
 
 /// Caps on the registry.

@@ -171,7 +171,7 @@ fn serve(
     let user = if is_root() { Some(User::find(settings.daemon_user, settings.user)?) } else { None };
     let directory = state_directory(&settings, user.as_ref())?;
     storing.listeners(&mut sockets);
-    let mut rules = Rules::load(args.clone(), settings.clone(), names.clone())?;
+    let rules = Rules::load(args.clone(), settings.clone(), names.clone())?;
     let signals = Signals::take().map_err(system("take over the signals"))?;
     for file in rules.out_of_reach() {
         let (file, readable) = (file.display(), confine::READABLE);
@@ -191,6 +191,7 @@ fn serve(
     };
     let mut server = Server::new(parts).map_err(system("set up the event loop"))?;
     let endpoints: Vec<String> = server.endpoints().map(Endpoint::to_string).collect();
+    rules.name_absent_interfaces(server.service());
     let rules = Arc::new(Mutex::new(rules));
     let control = watch::Control::new(signals, rules.clone(), notifier.clone());
     server.watch(Box::new(control)).map_err(system("watch for signals"))?;

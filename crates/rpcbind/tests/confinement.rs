@@ -6,9 +6,12 @@
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
+use oncrpc::xdr::{Encode, Writer};
+use oncrpc::{Call, Xid, bind};
 use rustix::process::Signal;
-use testkit::{Daemon, DaemonKind, Finished, Namespace, wait};
+use testkit::{Daemon, DaemonKind, Finished, Namespace, ask, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
 
@@ -138,7 +141,7 @@ fn who_registers_is_known_while_confined() {
 }
 
 #[test]
-fn a_reload_resolves_names_of_interfaces_and_asks_nobody_for_names_of_hosts() {
+fn a_reload_names_interfaces_that_are_not_there_and_asks_nobody_for_names_of_hosts() {
     testkit::require!();
     let home = Namespace::new().unwrap();
     home.write("/etc/hosts", "127.0.0.1 localhost\n127.0.0.2 our-second-address\n").unwrap();
@@ -152,10 +155,46 @@ fn a_reload_resolves_names_of_interfaces_and_asks_nobody_for_names_of_hosts() {
     wait::until("the rules", || Ok(daemon.stderr().contains("the rules were read again").then_some(())))
         .unwrap();
     let said = daemon.stderr();
-    assert!(said.contains("udp-full: there is no interface not-here; the rule holds for nobody"), "{said}");
+    assert!(said.contains("udp-full: there is no interface not-here; until there is"), "{said}");
     assert!(!said.contains("interface lo"), "{said}");
     assert!(!said.contains("only a restart changes"), "{said}");
     home.within(|| TcpStream::connect("127.0.0.2:111")).unwrap().unwrap();
+}
+
+#[test]
+fn whole_replies_follow_the_name_of_an_interface_that_is_made_renamed_and_made_again() {
+    testkit::require!("/usr/sbin/ip");
+    let (home, other) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    let rule = "[[udp-full]]\nprefix = \"10.9.8.0/24\"\ninterface = \"wan\"\n";
+    home.write("/etc/rpcbind.toml", rule).unwrap();
+    let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
+    assert!(daemon.stderr().contains("udp-full: there is no interface wan"), "{}", daemon.stderr());
+    let cable = || home.cable(&other, &["10.9.8.7/24"], &["10.9.8.1/24"]).unwrap();
+    let rename = |from: &str, to: &str| {
+        let lines = format!("ip link set {from} down && ip link set {from} name {to} && ip link set {to} up");
+        home.expect("sh", &["-c", &lines]).unwrap();
+    };
+    let mut message = [0; 40];
+    let call = Call::new(Xid(7), bind::PROGRAM, bind::V4, bind::DUMP);
+    call.encode(&mut Writer::new(&mut message)).unwrap();
+    let replies_are = |whole: bool, when: &str| {
+        let asked = || {
+            let client = ask::udp(&other, "10.9.8.1", "10.9.8.7:111".parse().unwrap());
+            client.set_read_timeout(Some(Duration::from_secs(1)))?;
+            let reply = ask::over_udp(&client, &message);
+            Ok(reply.ok().filter(|reply| (reply.len() > message.len()) == whole))
+        };
+        wait::until(when, asked).unwrap();
+    };
+    let name = cable();
+    replies_are(false, "it has another name");
+    rename(&name, "wan");
+    replies_are(true, "it has the name");
+    rename("wan", "lan");
+    replies_are(false, "it has the name no more");
+    home.expect("ip", &["link", "del", "lan"]).unwrap();
+    rename(&cable(), "wan");
+    replies_are(true, "another has the name");
 }
 
 #[test]

@@ -40,6 +40,8 @@ fn a_fresh_table_has_every_interface_by_index_and_every_address_in_the_kernels_o
         let lo = table.interfaces[0];
         assert!(lo.index == 1 && lo.loopback && lo.up);
         let (red, blue) = (table.interfaces[1], table.interfaces[2]);
+        let names = [("lo", lo.index), ("red", red.index), ("blue", blue.index)];
+        assert_eq!(table.names, names.map(|(name, index)| (name.into(), index)).into());
         assert!(red.up && !blue.up && !red.point_to_point && red.multicast && !red.loopback);
     });
 }
@@ -68,8 +70,12 @@ fn each_change_is_told_once_and_leaves_the_table_that_a_fresh_read_gives() {
         ("addr add 10.7.0.1 peer 10.7.0.3/32 dev red", false),
         ("addr del 10.7.0.1 peer 10.7.0.2/32 dev red", false),
         ("link set red down", true),
-        ("link set red name green", false),
+        ("link set red name green", true),
         ("link set green up", true),
+        // Other names of an interface that is up are told at once.
+        ("link property add dev green altname a-name-that-is-longer-than-another", true),
+        ("link property add dev green altname verdant", true),
+        ("link property del dev green altname verdant", true),
         ("link set green mtu 1400", false),
         ("link add one type veth peer name two", true),
         // A bridge announces its ports, and their leaving, as if they were links of its own.
@@ -98,8 +104,9 @@ fn each_change_is_told_once_and_leaves_the_table_that_a_fresh_read_gives() {
             wait_until(&mut monitor, &mut kept, step, |table| *table == fresh());
             assert_eq!(monitor.on_readable().expect("events"), None, "{step}: told twice");
         }
-        assert_eq!(kept.interfaces.len(), 2, "lo and tun are left: {kept:?}");
-        assert!(kept.interfaces[1].point_to_point);
+        let tun = kept.interfaces[1];
+        assert!(kept.interfaces.len() == 2 && tun.point_to_point, "lo and tun are left: {kept:?}");
+        assert_eq!(kept.names, [("lo".into(), 1), ("tun".into(), tun.index)].into());
     });
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn interfaces() -> Interfaces {
         (ETH1, "2001:db8:1::2", 64),
         (ETH1, "fe80::2", 64),
     ];
-    Interfaces::of(addresses.map(|(index, address, length)| (index, address.parse().unwrap(), length)))
+    let addresses = addresses.map(|(index, address, length)| (index, address.parse().unwrap(), length));
+    let names = [("lo", LO), ("eth0", ETH0), ("eth1", ETH1)].map(|(name, index)| (name.into(), index));
+    Interfaces { names: names.into(), ..Interfaces::of(addresses) }
 }
 
 /// A process of this host on a unix socket.

@@ -1,8 +1,8 @@
 //! DUMP: what is listed, in which order, and how much of it leaves over which transport.
 
 use crate::callers::{
-    ETH0, USER, changed, ip, loopback_tcp, loopback_udp, own_udp, stranger_tcp, stranger_udp, unix,
-    unix_elsewhere,
+    ETH0, ETH1, USER, changed, interfaces, ip, loopback_tcp, loopback_udp, own_udp, stranger_tcp,
+    stranger_udp, unix, unix_elsewhere,
 };
 use crate::calls::{TCP, UDP, call, mapping, set, unset};
 use crate::host::{Ended, Host, dump, settings};
@@ -169,7 +169,7 @@ fn this_host_gets_8800_bytes_by_datagram_and_beyond_that_an_error_in_every_versi
 
 #[test]
 fn a_prefix_with_whole_replies_has_them_on_its_interface_only() {
-    let udp_full = vec![UdpFull { prefix: "198.51.100.0/24".parse().unwrap(), interface: ETH0 }];
+    let udp_full = vec![UdpFull { prefix: "198.51.100.0/24".parse().unwrap(), interface: "eth0".into() }];
     let mut host = Host::with_policy(Policy { udp_full, ..Policy::default() });
     let message = call(V4, bind::DUMP, &[]);
     assert_eq!(dump(&host.send(&stranger_udp(), &message)).len(), 12);
@@ -183,6 +183,20 @@ fn a_prefix_with_whole_replies_has_them_on_its_interface_only() {
     assert_eq!(host.send(&server, &message).answer(), None);
     let to_all = changed(stranger_udp(), |datagram| datagram.destination = ip("192.0.2.127"));
     assert_eq!(host.send(&to_all, &message).answer(), None);
+}
+
+#[test]
+fn the_interface_with_whole_replies_is_whichever_has_the_name() {
+    let udp_full = vec![UdpFull { prefix: "198.51.100.0/24".parse().unwrap(), interface: "wan".into() }];
+    let mut host = Host::with_policy(Policy { udp_full, ..Policy::default() });
+    let message = call(V4, bind::DUMP, &[]);
+    for (named, gets) in [(None, false), (Some(ETH0), true), (Some(ETH1), false), (Some(ETH0), true)] {
+        let mut table = interfaces();
+        table.names.extend(named.map(|index| ("wan".into(), index)));
+        host.service.set_interfaces(table);
+        assert_eq!(host.service.has_interface("wan"), named.is_some());
+        assert_eq!(host.send(&stranger_udp(), &message).why.reason == Reason::Answered, gets, "{named:?}");
+    }
 }
 
 #[test]

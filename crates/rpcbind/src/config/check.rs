@@ -4,7 +4,7 @@
 use super::Lookups;
 use super::entries::{self as key, Entry, Kind};
 use super::fault::Problem;
-use super::settings::{ConnectionCaps, Reloadable, UdpFull};
+use super::settings::{ConnectionCaps, Reloadable};
 use super::tree::{Located, Source, Word};
 use super::written::{self, Written};
 use oncrpc::Program;
@@ -12,7 +12,7 @@ use oncrpc::bind::netid::NetidError;
 use oncrpc::bind::{Attributes, Family, Netids, Semantics};
 use rpcbind_core::access::{AccessList, AccessRule, Action, Prefix, ProcedureKind, ProcedureSet};
 use rpcbind_core::limiter::{Limits, Rate};
-use rpcbind_core::settings::{Caps, Grant, LivenessRules};
+use rpcbind_core::settings::{Caps, Grant, LivenessRules, UdpFull};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 

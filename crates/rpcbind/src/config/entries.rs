@@ -379,6 +379,6 @@ entries! {
         kind: Kind::Required { of: "an interface's name", example: "\"eth1\"" },
         applies: AtReload,
         flag: None,
-        about: "The interface that their datagrams arrive on.",
+        about: "The interface that their datagrams arrive on: whichever has this name then.",
     };
 }

@@ -18,7 +18,7 @@ mod tests;
 pub use entries::{Applies, ENTRIES, Entry, Kind};
 pub use fault::{Fault, Faults, Problem};
 pub use manual::{ManualEntry, manual_entries, sample};
-pub use settings::{ConnectionCaps, Listen, Reloadable, RemoteCaps, Settings, UdpFull, UnixSocket};
+pub use settings::{ConnectionCaps, Listen, Reloadable, RemoteCaps, Settings, UnixSocket};
 
 use crate::args::Args;
 use crate::logging::ProgramNames;

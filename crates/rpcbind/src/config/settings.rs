@@ -1,9 +1,9 @@
 //! The checked settings of a daemon: plain data, from the command line, the configuration file and the defaults.
 
 use oncrpc::bind::Netids;
-use rpcbind_core::access::{AccessList, Prefix};
+use rpcbind_core::access::AccessList;
 use rpcbind_core::limiter::Limits;
-use rpcbind_core::settings::{Caps, Grant, LivenessRules, RemoteRules};
+use rpcbind_core::settings::{Caps, Grant, LivenessRules, RemoteRules, UdpFull};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -67,7 +67,7 @@ pub struct Reloadable {
     pub grants: Vec<Grant>,
     /// Access rules, `dump-from` included.
     pub access: AccessList,
-    /// Who gets whole replies over UDP.
+    /// Who gets whole replies over UDP. Whether there are interfaces of these names is not known yet.
     pub udp_full: Vec<UdpFull>,
     /// How many replies over UDP a prefix of unverified sources gets.
     pub replies: Limits,
@@ -114,15 +114,6 @@ pub struct RemoteCaps {
     pub calls: usize,
     /// For one prefix of callers, or one user.
     pub calls_per_source: usize,
-}
-
-/// Callers that get whole replies over UDP when their datagrams arrive on an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UdpFull {
-    /// The sources.
-    pub prefix: Prefix,
-    /// The interface's name: 1 to 15 bytes. Whether there is one is not known yet.
-    pub interface: String,
 }
 
 impl Settings {

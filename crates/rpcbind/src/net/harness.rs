@@ -81,7 +81,7 @@ impl House {
         let mut service = Service::new(settings);
         let loopback =
             Interface { index: 1, up: true, loopback: true, point_to_point: false, multicast: false };
-        service.set_interfaces(Interfaces { interfaces: vec![loopback], addresses: Vec::new() });
+        service.set_interfaces(Interfaces { interfaces: vec![loopback], ..Interfaces::default() });
         for number in 0..rows {
             assert_eq!(service.restore(row(number)), Ok(()));
         }

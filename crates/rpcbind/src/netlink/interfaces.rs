@@ -1,13 +1,13 @@
 //! The host's interfaces and addresses: read once at start, then kept true by the kernel's events (rtnetlink).
 //! No ioctl, and nothing is read for a request: a look-up uses the table that the core was given last.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, Parseable};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NlasIterator, Parseable};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -23,6 +23,12 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
+/// `struct ifinfomsg`; attributes follow.
+const LINK_HEADER: usize = 16;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_WIRELESS: u16 = 11;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Datagrams of events taken in one turn; the rest stays readable.
 const TURN: usize = 256;
@@ -57,9 +63,10 @@ pub enum InterfacesError {
     Read(#[source] io::Error),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Event {
-    Link(Interface),
+    /// A link, and all its names.
+    Link(Interface, BTreeSet<Box<str>>),
     LinkGone(u32),
     Address(InterfaceAddress),
     AddressGone(InterfaceAddress),
@@ -109,9 +116,9 @@ impl InterfaceMonitor {
                 }
                 Received::Messages(messages) => {
                     for event in messages.filter_map(|message| event(&message)) {
-                        self.losers.extend(loser(event));
-                        self.changed |= apply_link(&mut self.table, event);
-                        addresses_changed |= is_news(&self.table, event);
+                        self.losers.extend(loser(&event));
+                        self.changed |= apply_link(&mut self.table, &event);
+                        addresses_changed |= is_news(&self.table, &event);
                     }
                 }
             }
@@ -149,14 +156,15 @@ impl InterfaceMonitor {
                 dump.table.interfaces.sort_by_key(|interface| interface.index);
             } else {
                 dump.table.interfaces.clone_from(&self.table.interfaces);
+                dump.table.names.clone_from(&self.table.names);
             }
             let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
             dump.run(&mut self.socket, request, deadline)?;
             let mut news = false;
             for event in &dump.events {
-                self.losers.extend(loser(*event));
-                apply_link(&mut dump.table, *event);
-                news |= is_news(&dump.table, *event);
+                self.losers.extend(loser(event));
+                apply_link(&mut dump.table, event);
+                news |= is_news(&dump.table, event);
             }
             self.changed |= dump.table != self.table;
             self.table = dump.table;
@@ -217,7 +225,12 @@ impl Dump {
                             Message::Answer { interrupted, .. } => {
                                 self.lost |= interrupted;
                                 match event(&message) {
-                                    Some(Event::Link(interface)) => self.table.interfaces.push(interface),
+                                    Some(Event::Link(interface, names)) => {
+                                        self.table
+                                            .names
+                                            .extend(names.into_iter().map(|name| (name, interface.index)));
+                                        self.table.interfaces.push(interface);
+                                    }
                                     Some(Event::Address(address)) => self.address(address),
                                     _ => {}
                                 }
@@ -242,11 +255,10 @@ fn event(message: &Message<'_>) -> Option<Event> {
             if header.interface_family != AddressFamily::Unspec {
                 return None;
             }
-            Some(if *kind == RTM_NEWLINK {
-                Event::Link(interface(&header))
-            } else {
-                Event::LinkGone(header.index)
-            })
+            if *kind == RTM_DELLINK {
+                return Some(Event::LinkGone(header.index));
+            }
+            Some(Event::Link(interface(&header), names(payload.get(LINK_HEADER..)?)?))
         }
         RTM_NEWADDR => Some(Event::Address(address(payload)?)),
         RTM_DELADDR => Some(Event::AddressGone(address(payload)?)),
@@ -262,6 +274,25 @@ fn interface(header: &LinkHeader) -> Interface {
         point_to_point: header.flags.contains(LinkFlags::Pointopoint),
         multicast: header.flags.contains(LinkFlags::Multicast),
     }
+}
+
+/// The names among a link's attributes: its own, and those that were given to it besides. `None` where not all are told,
+/// because the message is about what a radio has found.
+fn names(attributes: &[u8]) -> Option<BTreeSet<Box<str>>> {
+    let mut found = BTreeSet::new();
+    for attribute in NlasIterator::new(attributes).map_while(Result::ok) {
+        match attribute.kind() {
+            IFLA_WIRELESS => return None,
+            IFLA_PROP_LIST => found.extend(names(attribute.value())?),
+            IFLA_IFNAME | IFLA_ALT_IFNAME => {
+                let name = attribute.value().split(|byte| *byte == 0).next().unwrap_or_default();
+                // One that is no text has no rule: the configuration is text.
+                found.extend(std::str::from_utf8(name).map(Into::into));
+            }
+            _ => {}
+        }
+    }
+    Some(found)
 }
 
 /// On a point-to-point link `IFA_ADDRESS` is the other end, and `IFA_LOCAL` is always our own.
@@ -283,29 +314,36 @@ fn address(payload: &[u8]) -> Option<InterfaceAddress> {
 }
 
 /// The interface that has lost something.
-fn loser(event: Event) -> Option<u32> {
+fn loser(event: &Event) -> Option<u32> {
     match event {
         Event::AddressGone(address) => Some(address.interface),
-        Event::LinkGone(index) => Some(index),
-        Event::Address(_) | Event::Link(_) => None,
+        Event::LinkGone(index) => Some(*index),
+        Event::Address(_) | Event::Link(..) => None,
     }
 }
 
 /// Applies what an event says about a link; whether that changed anything.
-fn apply_link(table: &mut Interfaces, event: Event) -> bool {
+fn apply_link(table: &mut Interfaces, event: &Event) -> bool {
     let interfaces = &mut table.interfaces;
     match event {
-        Event::Link(new) => match interfaces.binary_search_by_key(&new.index, |known| known.index) {
-            Ok(at) => interfaces.get_mut(at).is_some_and(|known| std::mem::replace(known, new) != new),
-            Err(at) => {
-                interfaces.insert(at, new);
-                true
+        Event::Link(new, names) => {
+            let is_renamed = rename(&mut table.names, new.index, names);
+            match interfaces.binary_search_by_key(&new.index, |known| known.index) {
+                Ok(at) => {
+                    let known = interfaces.get_mut(at);
+                    known.is_some_and(|known| std::mem::replace(known, *new) != *new) || is_renamed
+                }
+                Err(at) => {
+                    interfaces.insert(at, *new);
+                    true
+                }
             }
-        },
+        }
         Event::LinkGone(index) => {
-            table.addresses.retain(|address| address.interface != index);
-            match interfaces.binary_search_by_key(&index, |known| known.index) {
-                Ok(at) => interfaces.remove(at).index == index,
+            table.addresses.retain(|address| address.interface != *index);
+            table.names.retain(|_, known| known != index);
+            match interfaces.binary_search_by_key(index, |known| known.index) {
+                Ok(at) => interfaces.remove(at).index == *index,
                 Err(_) => false,
             }
         }
@@ -313,12 +351,24 @@ fn apply_link(table: &mut Interfaces, event: Event) -> bool {
     }
 }
 
+/// Gives an interface these names and no others; whether that changed anything.
+fn rename(names: &mut BTreeMap<Box<str>, u32>, index: u32, new: &BTreeSet<Box<str>>) -> bool {
+    let is_old = |name: &str, known: u32| known == index && !new.contains(name);
+    let before = names.len();
+    names.retain(|name, known| !is_old(name, *known));
+    let mut changed = names.len() != before;
+    for name in new {
+        changed |= names.insert(name.clone(), index) != Some(index);
+    }
+    changed
+}
+
 /// Whether an event says something about addresses that the table does not. Where a new one belongs in the kernel's
 /// order, and whether one that goes was there twice, only the kernel's own table tells.
-fn is_news(table: &Interfaces, event: Event) -> bool {
+fn is_news(table: &Interfaces, event: &Event) -> bool {
     match event {
-        Event::Address(address) => !table.addresses.contains(&address),
-        Event::AddressGone(address) => table.addresses.contains(&address),
-        Event::Link(_) | Event::LinkGone(_) => false,
+        Event::Address(address) => !table.addresses.contains(address),
+        Event::AddressGone(address) => table.addresses.contains(address),
+        Event::Link(..) | Event::LinkGone(_) => false,
     }
 }

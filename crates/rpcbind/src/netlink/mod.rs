@@ -4,11 +4,9 @@
 
 pub mod interfaces;
 pub mod listing;
-mod names;
 pub mod sock_diag;
 mod socket;
 
 pub use interfaces::InterfaceMonitor;
 pub use listing::Listing;
-pub use names::InterfaceNames;
 pub use sock_diag::SockDiag;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use log::{error, info, warn};
-use rpcbind_core::settings::{Policy, UdpFull};
+use rpcbind_core::Service;
+use rpcbind_core::settings::Policy;
 
 use super::StartError;
 use super::call_log::CallLog;
@@ -16,7 +17,6 @@ use crate::confine;
 use crate::hosts::{self, Hosts};
 use crate::logging::{ProgramNames, START};
 use crate::net::dispatch::{Dispatch, Observer};
-use crate::netlink::InterfaceNames;
 use crate::privilege;
 
 /// The rules that hold, and what they are made from.
@@ -26,8 +26,6 @@ pub(super) struct Rules {
     settings: Settings,
     names: Arc<ProgramNames>,
     hosts: Hosts,
-    /// `None`: nobody says which interface has which name.
-    interfaces: Option<InterfaceNames>,
     started_by: Option<u32>,
     privileged_ports_below: u16,
 }
@@ -49,15 +47,13 @@ impl Rules {
             settings,
             names,
             hosts,
-            interfaces: InterfaceNames::open().ok(),
             started_by: (!uid.is_root()).then_some(uid.as_raw()),
             privileged_ports_below: privilege::privileged_ports_below(),
         })
     }
 
     /// The rules, for the service.
-    pub(super) fn policy(&mut self) -> Policy {
-        let interfaces = &mut self.interfaces;
+    pub(super) fn policy(&self) -> Policy {
         let rules = &self.settings.reloadable;
         Policy {
             insecure: rules.insecure,
@@ -66,11 +62,21 @@ impl Rules {
             grants: rules.grants.clone(),
             hosts: self.hosts.rules.clone(),
             access: rules.access.clone(),
-            udp_full: rules.udp_full.iter().filter_map(|rule| udp_full(rule, interfaces.as_mut())).collect(),
+            udp_full: rules.udp_full.clone(),
             nat: rules.nat,
             limits: Some(rules.replies),
             liveness: rules.liveness,
             remote_calls: rules.remote_calls.clone(),
+        }
+    }
+
+    /// Says which rules hold for nobody as long as there is no interface of that name.
+    pub(super) fn name_absent_interfaces(&self, service: &Service) {
+        for rule in &self.settings.reloadable.udp_full {
+            let name = &rule.interface;
+            if !service.has_interface(name) {
+                warn!(target: START, "udp-full: there is no interface {name}; until there is, the rule holds for nobody");
+            }
         }
     }
 
@@ -135,6 +141,7 @@ impl Rules {
             Err(error) => error!(target: START, "{error}; the older rules of the hosts files stay"),
         }
         dispatch.service.set_policy(self.policy());
+        self.name_absent_interfaces(&dispatch.service);
         info!(target: START, "the rules were read again");
     }
 }
@@ -143,16 +150,4 @@ fn report(hosts: &Hosts) {
     for fault in &hosts.faults {
         error!(target: START, "{fault}");
     }
-}
-
-/// A rule by the name of an interface as one by its index; `None`, after a warning, when there is no such interface.
-fn udp_full(rule: &config::UdpFull, interfaces: Option<&mut InterfaceNames>) -> Option<UdpFull> {
-    let name = &rule.interface;
-    let found = interfaces.map_or(Ok(None), |interfaces| interfaces.index(name));
-    match found {
-        Ok(Some(interface)) => return Some(UdpFull { prefix: rule.prefix, interface }),
-        Ok(None) => warn!(target: START, "udp-full: there is no interface {name}; the rule holds for nobody"),
-        Err(error) => warn!(target: START, "udp-full: interface {name}: {error}; the rule holds for nobody"),
-    }
-    None
 }

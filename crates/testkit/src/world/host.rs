@@ -88,6 +88,7 @@ impl Host {
                 own(LOOPBACK, Ipv4Addr::LOCALHOST.into(), 8),
                 own(LOOPBACK, Ipv6Addr::LOCALHOST.into(), 128),
             ],
+            ..Interfaces::default()
         };
         for (index, nic) in self.indexed_nics() {
             table.interfaces.push(interface(index));

@@ -239,7 +239,7 @@ fn a_stranger_gets_results_as_long_as_the_request_and_a_listed_prefix_all_of_the
         assert_eq!(late.end.why.reason == Reason::Answered, fits);
         assert!(late.reply.is_some_and(|reply| reply.len() <= message.len()));
     }
-    let full = UdpFull { prefix: "198.51.100.0/24".parse().unwrap(), interface: ETH0 };
+    let full = UdpFull { prefix: "198.51.100.0/24".parse().unwrap(), interface: "eth0".into() };
     let mut host = host_with(Policy { udp_full: vec![full], ..Policy::default() });
     for caller in [stranger_udp(), stranger_tcp(), loopback_udp(600), unix(USER)] {
         let forward = forwarded(&mut host, &caller, &message);

@@ -5,7 +5,7 @@ use oncrpc::bind::{Family, Semantics};
 use oncrpc::{Procedure, Program};
 use rpcbind_core::access::{Action, ProcedureKind};
 use rpcbind_core::limiter::{Limits, Rate};
-use rpcbind_core::settings::{AllowedCalls, Credentials, LivenessRules, RemoteRules};
+use rpcbind_core::settings::{AllowedCalls, Credentials, LivenessRules, RemoteRules, UdpFull};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -104,6 +104,7 @@ fn only_links_that_are_up_with_multicasts_and_ipv6_count() {
             address(2, "fd00::1"),
             address(4, "10.0.0.1"),
         ],
+        ..Interfaces::default()
     };
     assert_eq!(links(&interfaces), set([2]));
 }
