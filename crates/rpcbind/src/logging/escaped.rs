@@ -15,14 +15,7 @@ impl Escaped<'_> {
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0.iter().take(Self::LIMIT) {
-            match byte {
-                b'"' | b'\'' | b'\\' => write!(f, "\\{}", char::from(byte))?,
-                b' '..=b'~' => f.write_char(char::from(byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
-        }
-        if self.0.len() > Self::LIMIT { f.write_str("...") } else { Ok(()) }
+        write(f, self.0, true)
     }
 }
 
@@ -33,14 +26,19 @@ pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0.iter().take(Escaped::LIMIT) {
-            match byte {
-                b' '..=b'~' => f.write_char(char::from(byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
-        }
-        if self.0.len() > Escaped::LIMIT { f.write_str("...") } else { Ok(()) }
+        write(f, self.0, false)
     }
+}
+
+fn write(f: &mut fmt::Formatter<'_>, bytes: &[u8], escapes_quotes: bool) -> fmt::Result {
+    for &byte in bytes.iter().take(Escaped::LIMIT) {
+        match byte {
+            b'"' | b'\'' | b'\\' if escapes_quotes => write!(f, "\\{}", char::from(byte))?,
+            b' '..=b'~' => f.write_char(char::from(byte))?,
+            _ => write!(f, "\\x{byte:02x}")?,
+        }
+    }
+    if bytes.len() > Escaped::LIMIT { f.write_str("...") } else { Ok(()) }
 }
 
 /// The last guard before a sink: whatever is written through it comes out as one line of printable ASCII of at most
