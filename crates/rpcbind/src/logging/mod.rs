@@ -6,6 +6,7 @@ mod escaped;
 mod programs;
 mod rate;
 mod refused;
+mod remote;
 mod sink;
 mod syslog;
 
@@ -14,6 +15,7 @@ pub use escaped::{Escaped, Printable};
 pub use programs::ProgramNames;
 pub use rate::{Admission, LINES_PER_SECOND, RateLimit};
 pub use refused::RefusedLine;
+pub use remote::RemoteLine;
 pub use sink::{Destination, LINE_LIMIT, flush_in, install, redirect};
 pub use syslog::Syslog;
 

@@ -1,7 +1,9 @@
 //! The names of programs in rpc(5), read once at start. A file that is missing or malformed only means fewer names.
 
+use super::Escaped;
 use oncrpc::Program;
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -72,6 +74,18 @@ impl ProgramNames {
     #[must_use]
     pub fn number(&self, name: &str) -> Option<Program> {
         self.numbers.get(name).map(|number| Program(*number))
+    }
+}
+
+/// A program by its number, and its name where it has one.
+pub(super) struct Named<'a>(pub(super) Program, pub(super) &'a ProgramNames);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1.name(self.0) {
+            Some(name) => write!(f, "{} ({})", self.0, Escaped(name.as_bytes())),
+            None => write!(f, "{}", self.0),
+        }
     }
 }
 

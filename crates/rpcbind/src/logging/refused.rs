@@ -8,7 +8,8 @@ use rpcbind_core::caller::Caller;
 use rpcbind_core::facts::{Facts, OwnerFact};
 use rpcbind_core::outcome::Refusal;
 
-use super::{Escaped, ProgramNames};
+use super::ProgramNames;
+use super::programs::Named;
 
 /// One change that was answered FALSE.
 #[derive(Clone, Copy, Debug)]
@@ -30,19 +31,10 @@ pub struct RefusedLine<'a> {
 impl fmt::Display for RefusedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_unset { "unset" } else { "set" })?;
-        match self.program.map(|program| (program, self.names.name(program))) {
-            None => {}
-            Some((program, Some(name))) => write!(f, " of {program} ({})", Escaped(name.as_bytes()))?,
-            Some((program, None)) => write!(f, " of {program}")?,
+        if let Some(program) = self.program {
+            write!(f, " of {}", Named(program, self.names))?;
         }
-        f.write_str(" refused to ")?;
-        match (self.uid(), self.caller.from()) {
-            (Some(uid), None) => write!(f, "uid {uid}")?,
-            (Some(uid), Some(from)) => write!(f, "uid {uid} at {}", At(from))?,
-            (None, Some(from)) => write!(f, "{}", At(from))?,
-            (None, None) => f.write_str("a user that is not known")?,
-        }
-        write!(f, ": {}", self.refusal)
+        write!(f, " refused to {}: {}", Who { uid: self.uid(), from: self.caller.from() }, self.refusal)
     }
 }
 
@@ -57,6 +49,23 @@ impl RefusedLine<'_> {
                 one_user.then_some(first.uid)
             }
             (_, Some(OwnerFact::Unknown) | None) => None,
+        }
+    }
+}
+
+/// A caller as far as it is known.
+pub(super) struct Who {
+    pub(super) uid: Option<u32>,
+    pub(super) from: Option<SocketAddr>,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.uid, self.from) {
+            (Some(uid), None) => write!(f, "uid {uid}"),
+            (Some(uid), Some(from)) => write!(f, "uid {uid} at {}", At(from)),
+            (None, Some(from)) => write!(f, "{}", At(from)),
+            (None, None) => f.write_str("a user that is not known"),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) trait Observer {
     /// A message from `caller` ended; `facts` is what the kernel was asked about it.
     fn handled(&mut self, caller: &Caller, facts: &Facts, why: &Why);
     /// A remote call ended that a message from `caller` had begun.
-    fn ended(&mut self, _caller: &Caller, _why: &Why) {}
+    fn ended(&mut self, caller: &Caller, why: &Why);
 }
 
 /// The way that a message came, and by which it is answered later.
@@ -146,6 +146,7 @@ pub(crate) struct NoObserver;
 
 impl Observer for NoObserver {
     fn handled(&mut self, _: &Caller, _: &Facts, _: &Why) {}
+    fn ended(&mut self, _: &Caller, _: &Why) {}
 }
 
 impl Dispatch {

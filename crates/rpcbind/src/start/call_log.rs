@@ -1,15 +1,15 @@
 //! The log of calls over UDP and TCP: every one with `-l`, those that were refused always, in the C daemon's words.
-//! And of every change that was refused to a caller of this host.
+//! And of every change that was refused to a caller of this host; with debugging output, of the ends of remote calls.
 
 use std::sync::Arc;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use oncrpc::bind;
 use rpcbind_core::caller::Caller;
 use rpcbind_core::facts::Facts;
 use rpcbind_core::outcome::{Reason, Why};
 
-use crate::logging::{CONNECT, ConnectLine, Declined, ProgramNames, REFUSED, RefusedLine};
+use crate::logging::{CONNECT, ConnectLine, Declined, ProgramNames, REFUSED, RefusedLine, RemoteLine};
 use crate::net::dispatch::Observer;
 
 /// Logs calls.
@@ -44,5 +44,9 @@ impl Observer for CallLog {
         let line =
             ConnectLine { from: from.ip(), procedure, program: why.program, declined, names: &self.names };
         info!(target: CONNECT, "{line}");
+    }
+
+    fn ended(&mut self, caller: &Caller, why: &Why) {
+        debug!("{}", RemoteLine { caller, why, names: &self.names });
     }
 }

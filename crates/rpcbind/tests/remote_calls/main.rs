@@ -4,6 +4,7 @@
 
 mod finding;
 mod group;
+mod told;
 
 use testkit::DaemonKind;
 
