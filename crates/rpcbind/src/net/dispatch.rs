@@ -26,8 +26,9 @@ pub(crate) trait KernelFacts {
 pub(crate) trait Journal {
     /// Takes a change that has just been made; an empty one repeats a promise that is not kept yet.
     fn append(&mut self, change: &Change, service: &Service);
-    /// Makes everything appended durable, or finds out that it cannot be: afterwards the replies leave. Called at most
-    /// once a turn of the loop, and only when something was appended or [`Journal::deadline`] has passed.
+    /// Makes everything appended durable, or finds out that it cannot be: afterwards the replies leave. Called at the
+    /// end of a turn of the loop and where replies cannot wait for it, and only when something was appended or
+    /// [`Journal::deadline`] has passed.
     fn sync(&mut self, now: Duration, service: &mut Service);
     /// Makes the table that a run begins with durable. Called once, before any change.
     fn begin(&mut self, _now: Duration, _service: &mut Service) {}

@@ -1,5 +1,6 @@
-//! The journal: every accepted change, on disk before its caller hears TRUE. One write and one fsync a turn of the
-//! loop, whatever the size of the table; rewritten when it has grown to several times what it has to say.
+//! The journal: every accepted change, in its medium (a file, or memory files) before its caller hears TRUE. One write
+//! and one fsync for all that was changed since the last ones, whatever the size of the table; rewritten when it has
+//! grown to several times what it has to say.
 //! It never believes a file that somebody else could have put there, and never stops the service.
 
 use super::directory::Directory;
@@ -23,9 +24,9 @@ const REWRITE_AT: u64 = MAX_BYTES / 2;
 /// Whether changes are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Every change so far is on disk.
+    /// Every change so far is in the medium.
     Durable,
-    /// Changes since some moment are in memory only, for this reason.
+    /// Changes since some moment are only in this process, for this reason.
     Degraded(String),
 }
 
