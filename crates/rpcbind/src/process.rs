@@ -111,13 +111,9 @@ pub(crate) struct Starting {
 /// # Errors
 /// There are threads already, or the kernel refused.
 pub(crate) fn detach() -> io::Result<Detached> {
-    let threads = std::fs::read_dir("/proc/self/task")?.count();
-    if threads != 1 {
-        return Err(io::Error::other(format!("cannot go to the background with {threads} threads")));
-    }
+    let alone = Alone::look()?;
     let (mut child, parent) = io::pipe()?;
-    // SAFETY: this is the only thread, so that the child finds no lock held and no state half-changed.
-    match unsafe { fork() }? {
+    match divide(alone)? {
         ForkResult::Child => {
             drop(child);
             rustix::process::setsid()?;
@@ -150,13 +146,17 @@ impl Alone {
     }
 }
 
+fn divide(_: Alone) -> io::Result<ForkResult> {
+    // SAFETY: this is the only thread, so that the child finds no lock held and no state half-changed.
+    Ok(unsafe { fork() }?)
+}
+
 /// Does `work` in a child process, which then ends with the status that it answers; answers how it ended.
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn in_child(_: Alone, work: impl FnOnce() -> u8) -> io::Result<WaitStatus> {
-    // SAFETY: this is the only thread, so that the child finds no lock held and no state half-changed.
-    match unsafe { fork() }? {
+pub(crate) fn in_child(alone: Alone, work: impl FnOnce() -> u8) -> io::Result<WaitStatus> {
+    match divide(alone)? {
         ForkResult::Child => {
             let status = work();
             // SAFETY: it ends the process; what is buffered is the parent's to write.
@@ -226,7 +226,7 @@ mod tests {
     fn nobody_goes_to_the_background_with_threads() {
         // The test runner has more than one.
         let error = detach().unwrap_err().to_string();
-        assert!(error.starts_with("cannot go to the background with "), "{error}");
+        assert!(error.starts_with("there are ") && error.ends_with(" threads, not one"), "{error}");
     }
 
     #[test]
