@@ -177,7 +177,6 @@ fn serve(
         let (file, readable) = (file.display(), confine::READABLE);
         warn!(target: START, "{file} is not under {readable}: after the start it cannot be read again");
     }
-    let files = watch::Files::new(&rules);
     let remote = remote(&settings, &sockets)?;
     let parts = Parts {
         sockets,
@@ -192,16 +191,7 @@ fn serve(
     let mut server = Server::new(parts).map_err(system("set up the event loop"))?;
     let endpoints: Vec<String> = server.endpoints().map(Endpoint::to_string).collect();
     rules.name_absent_interfaces(server.service());
-    let rules = Arc::new(Mutex::new(rules));
-    let control = watch::Control::new(signals, rules.clone(), notifier.clone());
-    server.watch(Box::new(control)).map_err(system("watch for signals"))?;
-    if let Some(files) = files {
-        server.watch(Box::new(files.reloading(rules))).map_err(system("watch the hosts files"))?;
-    }
-    server.time(Box::new(watch::Suppressed));
-    if let Some(interval) = storing::watchdog() {
-        server.time(Box::new(watch::SignsOfLife::new(notifier.clone(), interval)));
-    }
+    attend(&mut server, signals, rules, notifier)?;
     let place = Place::new(directory, storing.tables(), server.home());
     privilege::drop_to(user.as_ref())?;
     confined(confine::files(place.as_ref().and_then(Place::directory)), args)?;
@@ -225,6 +215,28 @@ fn serve(
     result?;
     info!(target: START, "ended");
     Ok(0)
+}
+
+/// Has the server heed what there is beside its sockets: signals, the hosts files, the time.
+fn attend(
+    server: &mut Server,
+    signals: Signals,
+    rules: Rules,
+    notifier: &Arc<Notifier>,
+) -> Result<(), StartError> {
+    let system = |step| move |error| StartError::System(step, error);
+    let files = watch::Files::new(&rules);
+    let rules = Arc::new(Mutex::new(rules));
+    let control = watch::Control::new(signals, rules.clone(), notifier.clone());
+    server.watch(Box::new(control)).map_err(system("watch for signals"))?;
+    if let Some(files) = files {
+        server.watch(Box::new(files.reloading(rules))).map_err(system("watch the hosts files"))?;
+    }
+    server.time(Box::new(watch::Suppressed));
+    if let Some(interval) = storing::watchdog() {
+        server.time(Box::new(watch::SignsOfLife::new(notifier.clone(), interval)));
+    }
+    Ok(())
 }
 
 /// What is missing of the confinement is said, or is fatal where it was asked for.
@@ -265,11 +277,8 @@ fn remote(settings: &Settings, sockets: &[Socket]) -> Result<Option<Remote>, Sta
     if !settings.remote_calls {
         return Ok(None);
     }
-    let port = |socket: &Socket| match &socket.endpoint {
-        Endpoint::Udp(address) | Endpoint::Tcp(address) => Some(address.port()),
-        Endpoint::Path(_) | Endpoint::Abstract(_) => None,
-    };
-    let taken: Vec<u16> = sockets.iter().filter_map(port).collect();
+    let taken: Vec<u16> =
+        sockets.iter().filter_map(|socket| socket.endpoint.inet()).map(|address| address.port()).collect();
     let outlets = Outlets::open(&taken)
         .map_err(|error| StartError::System("open a socket for remote calls (-r)", error))?;
     let RemoteCaps { calls, calls_per_source } = settings.remote_caps;
@@ -278,10 +287,8 @@ fn remote(settings: &Settings, sockets: &[Socket]) -> Result<Option<Remote>, Sta
 
 /// The lock of whoever serves port 111 of this host.
 fn take_lock(sockets: &[Socket]) -> Result<Option<Lock>, StartError> {
-    let serves_111 = sockets.iter().any(|socket| match &socket.endpoint {
-        Endpoint::Udp(address) | Endpoint::Tcp(address) => address.port() == oncrpc::bind::PORT,
-        Endpoint::Path(_) | Endpoint::Abstract(_) => false,
-    });
+    let mut addresses = sockets.iter().filter_map(|socket| socket.endpoint.inet());
+    let serves_111 = addresses.any(|address| address.port() == oncrpc::bind::PORT);
     if !serves_111 {
         return Ok(None);
     }

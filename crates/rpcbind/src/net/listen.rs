@@ -105,6 +105,16 @@ pub enum OpenError {
     },
 }
 
+impl Endpoint {
+    /// The address, when it is one of UDP or TCP.
+    pub(crate) fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Udp(address) | Self::Tcp(address) => Some(*address),
+            Self::Path(_) | Self::Abstract(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -33,7 +33,7 @@ pub(super) const UNKNOWN_HOME: Namespace = Namespace(0);
 
 /// The namespace of our inet sockets; without any, the one we are in. `None` where the kernel does not say.
 pub(super) fn home(sockets: &[Socket]) -> Option<Namespace> {
-    match sockets.iter().find(|socket| inet(&socket.endpoint).is_some()) {
+    match sockets.iter().find(|socket| socket.endpoint.inet().is_some()) {
         Some(socket) => peer::namespace(socket.as_fd()),
         None => here(),
     }
@@ -47,14 +47,7 @@ fn here() -> Option<Namespace> {
 
 /// The port that we are known by: that of the inet sockets, or the port mapper's.
 pub(super) fn port(sockets: &[Socket]) -> u16 {
-    sockets.iter().find_map(|socket| inet(&socket.endpoint)).map_or(bind::PORT, |address| address.port())
-}
-
-fn inet(endpoint: &Endpoint) -> Option<SocketAddr> {
-    match endpoint {
-        Endpoint::Udp(address) | Endpoint::Tcp(address) => Some(*address),
-        Endpoint::Path(_) | Endpoint::Abstract(_) => None,
-    }
+    sockets.iter().find_map(|socket| socket.endpoint.inet()).map_or(bind::PORT, |address| address.port())
 }
 
 /// The port mapper's own rows, in the order in which the C daemon lists them. The abstract socket is not listed.

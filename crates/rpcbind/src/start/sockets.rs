@@ -174,10 +174,8 @@ fn open_with_port_of_first(
 ) -> Result<Vec<Socket>, SocketsError> {
     let Some((first, rest)) = wanted.split_first() else { return Ok(Vec::new()) };
     let mut sockets = open_all(std::slice::from_ref(first), settings, kept)?;
-    let port = match sockets.first().map(|socket| &socket.endpoint) {
-        Some(Endpoint::Udp(address) | Endpoint::Tcp(address)) => address.port(),
-        _ => 0,
-    };
+    let first = sockets.first().and_then(|socket| socket.endpoint.inet());
+    let port = first.map_or(0, |address| address.port());
     let at = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
     let rest: Vec<Wanted> = rest
         .iter()
