@@ -276,8 +276,8 @@ fn interface(header: &LinkHeader) -> Interface {
     }
 }
 
-/// The names among a link's attributes: its own, and those that were given to it besides. `None` where not all are told,
-/// because the message is about what a radio has found.
+/// The names among a link's attributes: its own, and those that were given to it besides. `None` where not all are
+/// told, because the message is about what a radio has found.
 fn names(attributes: &[u8]) -> Option<BTreeSet<Box<str>>> {
     let mut found = BTreeSet::new();
     for attribute in NlasIterator::new(attributes).map_while(Result::ok) {

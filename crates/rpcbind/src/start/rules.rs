@@ -75,7 +75,8 @@ impl Rules {
         for rule in &self.settings.reloadable.udp_full {
             let name = &rule.interface;
             if !service.has_interface(name) {
-                warn!(target: START, "udp-full: there is no interface {name}; until there is, the rule holds for nobody");
+                let meaning = "until there is, the rule holds for nobody";
+                warn!(target: START, "udp-full: there is no interface {name}; {meaning}");
             }
         }
     }

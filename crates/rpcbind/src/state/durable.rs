@@ -201,13 +201,13 @@ impl Durable {
     }
 }
 
-/// Why the table is not in the state directory.
+/// Why the table is not in the state directory. What was stored with the service manager is nowhere acknowledged.
 fn why_not(disk: Option<&Journal>, is_stored: bool) -> String {
     let why = match disk.map(Journal::health) {
         Some(Health::Degraded(why)) => why,
         _ => "there is no state directory",
     };
-    if is_stored { format!("{why}; the service manager holds that memory, too") } else { why.to_owned() }
+    if is_stored { format!("{why}; the service manager was given that memory, too") } else { why.to_owned() }
 }
 
 impl dispatch::Journal for Durable {

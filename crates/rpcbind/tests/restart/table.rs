@@ -53,7 +53,7 @@ fn without_a_state_directory_the_table_outlives_kills_and_restarts_with_the_serv
     testkit::require!();
     let (home, service) = without_directory();
     let degraded = "serving; registrations are kept in memory only until they can be written: there is no state \
-                    directory; the service manager holds that memory, too";
+                    directory; the service manager was given that memory, too";
     assert_eq!(status(&service), degraded);
     kernel(&home).start_nfs_server().unwrap();
     let mut expected = registered(&home);
@@ -134,7 +134,7 @@ fn what_a_full_disk_does_not_take_is_there_after_a_kill_and_the_newer_of_two_tab
     service
         .wait("degraded", |service| {
             status(service).ends_with(
-                "No space left on device (os error 28); the service manager holds that memory, too",
+                "No space left on device (os error 28); the service manager was given that memory, too",
             )
         })
         .unwrap();
