@@ -64,7 +64,7 @@ fn one_message(service: &mut Service, now: Now, caller: &Caller, choice: u8, mes
     assert_eq!(own(&before), own(&after), "nobody registers or unregisters the port mapper");
 }
 
-/// The service answers a remote call with what is left of the message, or not at all.
+/// The service answers a remote call with what is left of the message.
 fn ends(service: &mut Service, now: Now, caller: &Caller, budget: usize, message: &[u8], forward: &Forward) {
     assert!(forward.to.port() != 111, "{forward:?}");
     let (xid, rest) = (&forward.message[..4], message.get(8..).unwrap_or_default());

@@ -63,15 +63,24 @@ fn holds(value: &Value, said: &str) -> bool {
     }
 }
 
-/// What the server said. Programs show only some of it.
+/// What the server said that is shown.
 fn strings(found: &Found) -> Vec<Vec<u8>> {
     let texts: Vec<&Text> = match found {
         Found::Rows(rows) => rows.iter().flat_map(|row| [&row.netid, &row.address, &row.owner]).collect(),
         Found::Addresses { addresses, .. } => {
             addresses.iter().flat_map(|row| [&row.netid, &row.family, &row.protocol, &row.address]).collect()
         }
+        Found::Statistics(versions) => {
+            let looked_up = versions.iter().flat_map(|version| &version.lookups).map(|row| &row.netid);
+            let called = versions.iter().flat_map(|version| &version.remote_calls).map(|row| &row.netid);
+            looked_up.chain(called).collect()
+        }
+        Found::Programs(programs) => {
+            programs.iter().flat_map(|program| program.netids.iter().chain([&program.owner])).collect()
+        }
         Found::Reply(reply) => std::iter::once(&reply.address).chain(&reply.host).collect(),
-        _ => Vec::new(),
+        Found::Mappings(_) => Vec::new(),
+        Found::Answer(_) | Found::Audit(_) | Found::Deleted { .. } => unreachable!("not made here"),
     };
     texts.into_iter().map(|text| text.0.clone()).collect()
 }

@@ -6,9 +6,12 @@
 
 use fuzz::{Bytes, CAPS, ELSEWHERE, HOME, bound, caller, handle, interfaces, is_unverified, owner};
 use libfuzzer_sys::fuzz_target;
-use oncrpc::bind::{self, Mapping, Netid, Protocol, RemoteCall, Rpcb, UniversalAddress, V2, V3, V4};
+use oncrpc::auth::{Gids, flavor};
+use oncrpc::bind::{
+    self, Entry, Family, Mapping, Netid, Protocol, RemoteCall, Rpcb, UniversalAddress, V2, V3, V4,
+};
 use oncrpc::xdr::{Encode, List, Reader, Writer};
-use oncrpc::{Answer, Call, Procedure, Program, Reply, Version, Xid};
+use oncrpc::{Answer, AuthSys, Call, OpaqueAuth, Procedure, Program, Reply, Version, Xid};
 use rpcbind_core::Service;
 use rpcbind_core::caller::{Caller, Namespace, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact};
@@ -17,12 +20,14 @@ use rpcbind_core::liveness::Judged;
 use rpcbind_core::outcome::{Change, Forward, Outcome, RemoteEnd};
 use rpcbind_core::policy::MAX_DATAGRAM_REPLY;
 use rpcbind_core::registry::{Owner, Row};
-use rpcbind_core::settings::{Grant, LivenessRules, Policy};
+use rpcbind_core::settings::{AllowedCalls, Credentials, Grant, LivenessRules, Policy, RemoteRules};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 #[path = "service_life/messages.rs"]
 mod messages;
+#[path = "service_life/questions.rs"]
+mod questions;
 #[path = "service_life/remote.rs"]
 mod remote;
 #[path = "service_life/rules.rs"]
@@ -35,7 +40,7 @@ const PROGRAMS: [u32; 8] = [200_100, 200_101, 200_102, 100_003, 100_024, 100_000
 const VERSIONS: [u32; 4] = [1, 2, 3, u32::MAX];
 const NETIDS: [&str; 12] =
     ["udp", "tcp", "udp6", "tcp6", "local", "UDP", "sctp", "", "unix", "ticlts", "rawip", "none"];
-const ADDRESSES: [&str; 16] = [
+const ADDRESSES: [&str; 19] = [
     "0.0.0.0.195.80",
     "0.0.0.0.195.81",
     "0.0.0.0.0195.80",
@@ -52,6 +57,10 @@ const ADDRESSES: [&str; 16] = [
     "fe80::1.195.80",
     "127.0.0.1.195.80",
     "",
+    // Where we are ourselves, and where remote calls are made from.
+    "127.0.0.1.0.111",
+    "0.0.0.0.195.84",
+    "::.195.86",
 ];
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 
@@ -188,62 +197,6 @@ impl Life {
         }
     }
 
-    /// GETPORT, GETADDR, GETVERSADDR and GETADDRLIST find what is there, and nothing else.
-    fn look_up(&mut self, bytes: &mut Bytes<'_>) {
-        let who = caller(bytes.byte());
-        let procedure = bytes.one_of(&[bind::GETADDR, bind::GETVERSADDR, bind::GETADDRLIST]);
-        let wanted = wanted(bytes);
-        let netid = match who.transport() {
-            Transport::Udp => Netid::UDP,
-            Transport::Tcp => Netid::TCP,
-            Transport::Udp6 => Netid::UDP6,
-            Transport::Tcp6 => Netid::TCP6,
-            Transport::Local => Netid::LOCAL,
-        };
-        let rows: Vec<&Row> =
-            self.rows.iter().filter(|row| (row.program, row.netid) == (wanted.program, netid)).collect();
-        let exact = rows.iter().find(|row| row.version == wanted.version);
-        let found = if procedure == bind::GETADDR { exact.or(rows.last()) } else { exact };
-        let found = found.map(|row| (*row).clone());
-        let (reply, change) = self.send(&who, 0, &rpcb_call(V4, procedure, &wanted));
-        assert_eq!(change, None);
-        let Some(results) = answer(&reply).filter(|_| procedure != bind::GETADDRLIST) else { return };
-        let text = Reader::new(results).opaque(128).expect("an address or nothing");
-        assert_eq!(text.is_empty(), found.is_none());
-        if let Some(row) = found {
-            let family = self.service.netids().family(netid).expect("a netid of our own");
-            let answered = UniversalAddress::parse(text, family).expect("an address");
-            let registered = UniversalAddress::parse(row.address.as_bytes(), family).expect("an address");
-            assert_eq!(answered.port(), registered.port());
-            let is_wildcard = registered.socket().is_some_and(|socket| socket.ip().is_unspecified());
-            assert!(is_wildcard || text == row.address.as_bytes());
-        }
-    }
-
-    /// DUMP lists every row, in the order of registration.
-    fn dump(&mut self) {
-        let unix = Caller::Unix { uid: Some(1000), namespace: HOME };
-        let (reply, _) = self.send(&unix, 0, &call(V3, bind::DUMP, &[]));
-        let results = answer(&reply).expect("unix sockets are never refused");
-        let listed: Vec<_> = List::<Rpcb<'_>>::new(Reader::new(results)).map(Result::unwrap).collect();
-        assert_eq!(listed.len(), self.rows.len());
-        for (listed, row) in listed.iter().zip(&self.rows) {
-            assert_eq!((listed.program, listed.version), (row.program, row.version));
-            assert_eq!(listed.netid, self.service.netids().name(row.netid).as_bytes());
-            assert_eq!(listed.address, row.address.as_bytes());
-        }
-        let (reply, _) = self.send(&unix, 0, &call(V2, bind::DUMP, &[]));
-        let results = answer(&reply).expect("unix sockets are never refused");
-        let listed = List::<Mapping>::new(Reader::new(results)).map(Result::unwrap);
-        let listed: Vec<_> = listed.map(|row| (row.program, row.version, row.protocol)).collect();
-        let mapping = |row: &Row| match row.netid {
-            Netid::UDP => Some((row.program, row.version, Protocol::UDP)),
-            Netid::TCP => Some((row.program, row.version, Protocol::TCP)),
-            _ => None,
-        };
-        assert_eq!(listed, self.rows.iter().filter_map(mapping).collect::<Vec<_>>());
-    }
-
     /// Judges all rows, each with a fact of its own; only what can be judged dies, and only the long dead go.
     fn sweep(&mut self, bytes: &mut Bytes<'_>) {
         self.elapsed += Duration::from_secs(bytes.byte().into());
@@ -263,10 +216,12 @@ impl Life {
                     Judged::Need(_) => panic!("asked again for what was answered"),
                     Judged::Expired(change) => {
                         assert!(now.monotonic >= DEAD_AFTER && change.removed.len() == 1);
-                        assert!(change.removed.iter().all(is_judged) && change.added.is_none());
+                        assert!(
+                            change.removed.iter().all(|row| self.is_judged(row)) && change.added.is_none()
+                        );
                         self.follow(&change);
                     }
-                    Judged::Died(row) | Judged::CameBack(row) => assert!(is_judged(&row)),
+                    Judged::Died(row) | Judged::CameBack(row) => assert!(self.is_judged(&row)),
                     Judged::Unchanged => {}
                 }
             }
@@ -286,7 +241,7 @@ impl Life {
 
     fn reload(&mut self, bytes: &mut Bytes<'_>) {
         let which = bytes.byte();
-        let everything = Grant {
+        let grant = Grant {
             uid: 1000,
             programs: vec![Program(100_003), Program(100_024)],
             ports: vec![80, 1023, 2049],
@@ -294,9 +249,10 @@ impl Life {
         self.policy = Policy {
             insecure: which & 1 != 0,
             nat: which & 2 == 0,
-            grants: if which & 4 != 0 { vec![everything] } else { vec![] },
+            grants: if which & 4 != 0 { vec![grant] } else { vec![] },
             limits: (which & 8 != 0).then(Default::default),
             liveness: self.policy.liveness,
+            remote_calls: if which & 16 != 0 { calls_of_everything() } else { RemoteRules::default() },
             ..Policy::default()
         };
         self.service.set_policy(self.policy.clone());
@@ -343,13 +299,24 @@ impl Life {
         }
         assert_eq!(self.rows.iter().filter(|row| row.program == bind::PROGRAM).count(), 5);
     }
+
+    /// Services of home on transports that the kernel can be asked about.
+    fn is_judged(&self, row: &Row) -> bool {
+        let netid = self.service.netids().name(row.netid);
+        let is_known = ["udp", "tcp", "udp6", "tcp6", "local", "unix"].contains(&netid);
+        is_known && row.namespace == HOME && row.program != bind::PROGRAM
+    }
 }
 
 fn key(row: &Row) -> (Program, Version, Netid) {
     (row.program, row.version, row.netid)
 }
 
-/// Services of home on transports that the kernel can be asked about.
-fn is_judged(row: &Row) -> bool {
-    row.namespace == HOME && row.program != bind::PROGRAM
+/// Everything may be called for others that is not forbidden, and the service is told whom the caller says it is.
+fn calls_of_everything() -> RemoteRules {
+    RemoteRules {
+        allowed: vec![AllowedCalls { programs: 0..=u32::MAX, procedure: None }],
+        credentials: Credentials::Claimed,
+        ..RemoteRules::default()
+    }
 }

@@ -9,10 +9,22 @@ impl Life {
         let forms = [(V2, bind::CALLIT), (V3, bind::CALLIT), (V4, bind::BCAST), (V4, bind::INDIRECT)];
         let ((called, form), xid) = (bytes.one_of(&forms), Xid(bytes.byte().into()));
         let (program, version) = (Program(bytes.one_of(&PROGRAMS)), Version(bytes.one_of(&VERSIONS)));
-        let (procedure, len) = (Procedure(u32::from(bytes.byte() % 4)), bytes.byte());
+        let (choice, len) = (bytes.byte(), bytes.byte());
+        let procedure = Procedure(u32::from(choice % 4));
+        let claim = AuthSys {
+            stamp: 1,
+            machine_name: &b"anybody"[..usize::from(choice >> 4 & 7)],
+            uid: choice.into(),
+            gid: 0,
+            gids: Gids::new(&[7; 16][..usize::from(choice >> 2 & 3)]),
+        };
+        let credential = match choice {
+            0..0x80 => OpaqueAuth::NONE,
+            _ => OpaqueAuth { flavor: flavor::SYS, body: &encoded(&claim) },
+        };
         let wanted = RemoteCall { program, version, procedure, arguments: bytes.part(len.into()) };
         let arguments = encoded(&wanted);
-        let call = Call { arguments: &arguments, ..Call::new(xid, bind::PROGRAM, called, form) };
+        let call = Call { credential, arguments: &arguments, ..Call::new(xid, bind::PROGRAM, called, form) };
         let (reply, change) = self.send(&who, 0, &encoded(&call));
         assert!(change.is_none());
         assert!(reply.is_empty() || reply[..4] == xid.0.to_be_bytes());
@@ -22,7 +34,8 @@ impl Life {
     pub(super) fn is_called(&mut self, forward: Forward, who: &Caller, message: &[u8], room: usize) {
         let call = Call::decode(&forward.message).expect("what is sent is a call");
         assert_ne!(call.program, bind::PROGRAM);
-        assert!(call.procedure == Procedure::NULL || call.program.0 != 100_003, "NFS is called for nobody");
+        self.assert_may_be_called(&call);
+        self.assert_is_told(&call, message);
         let is_at = |row: &&Row| {
             let family = self.service.netids().family(row.netid).expect("a netid of the table");
             let at =
@@ -31,14 +44,38 @@ impl Life {
                 && matches!(row.netid, Netid::UDP | Netid::UDP6)
         };
         assert!(self.rows.iter().any(|row| is_at(&row)), "{forward:?} is to nobody who is registered");
-        assert!(forward.to.port() != 111 && forward.to.ip().is_loopback() || self.is_own(&forward));
+        assert!(![111, 50_004, 50_006].contains(&forward.to.port()), "{forward:?} is to ourselves");
+        let is_own = interfaces().addresses.iter().any(|own| own.address == forward.to.ip());
+        assert!(is_own || forward.to.ip().is_loopback(), "{forward:?} leaves this host");
         let xid = *message.first_chunk().expect("a call has an xid");
         self.under_way.push(UnderWay { forward, caller: *who, xid, room, since: self.elapsed });
         assert!(self.service.calls_under_way() <= 8 + 2);
     }
 
-    pub(super) fn is_own(&self, forward: &Forward) -> bool {
-        interfaces().addresses.iter().any(|own| own.address == forward.to.ip())
+    /// NULL of everything; of programs that are well known nothing else unless everything is allowed, and of NFS not
+    /// even then.
+    fn assert_may_be_called(&self, call: &Call<'_>) {
+        let is_well_known = call.program.0 < 0x2000_0000;
+        let is_allowed = !is_well_known || self.calls_everything() && call.program.0 != 100_003;
+        assert!(call.procedure == Procedure::NULL || is_allowed, "{call:?} is made for nobody");
+    }
+
+    fn calls_everything(&self) -> bool {
+        self.policy.remote_calls == calls_of_everything()
+    }
+
+    /// A service is told of whoever called us what that one claims, with the time of now, or nothing.
+    fn assert_is_told(&self, call: &Call<'_>, message: &[u8]) {
+        let asked = Call::decode(message).expect("what asked for it is a call").credential;
+        assert_eq!(call.verifier, OpaqueAuth::NONE);
+        if !self.calls_everything() || asked.flavor != flavor::SYS {
+            assert_eq!(call.credential, OpaqueAuth::NONE);
+            return;
+        }
+        let claim = AuthSys::from_body(asked.body).expect("malformed credentials are refused");
+        let told = AuthSys::from_body(call.credential.body).expect("a credential");
+        assert_eq!(call.credential.flavor, flavor::SYS);
+        assert_eq!(told, AuthSys { stamp: self.now().unix_seconds, ..claim });
     }
 
     /// A datagram comes in where services answer: only that of the one that was called, with the xid of that call,
