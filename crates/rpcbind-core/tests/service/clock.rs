@@ -8,11 +8,10 @@ use core::time::Duration;
 use oncrpc::Procedure;
 use oncrpc::bind::{self, V3, V4};
 use rpcbind_core::Settings;
-use rpcbind_core::caller::{Caller, Now};
-use rpcbind_core::facts::{BoundFact, Facts};
+use rpcbind_core::caller::Caller;
+use rpcbind_core::facts::BoundFact;
 use rpcbind_core::limiter::Limits;
 use rpcbind_core::liveness::Judged;
-use rpcbind_core::outcome::Outcome;
 use rpcbind_core::settings::{LivenessRules, Policy};
 
 const TEN_YEARS: u64 = 10 * 365 * 86_400;
@@ -26,7 +25,6 @@ const EXPIRE: Duration = Duration::from_secs(3_600);
 /// A port mapper with a limit and an expiry, and with three services: alive, alive, dead.
 struct House {
     host: Host,
-    now: Now,
 }
 
 impl House {
@@ -37,50 +35,27 @@ impl House {
         for (program, address) in [(200_001, "0.0.0.0.8.8"), (200_002, "0.0.0.0.8.9"), (200_003, GONE)] {
             assert!(host.send(&unix(USER), &set(program, 1, "udp", address)).is_true());
         }
-        let now = Now { monotonic: Duration::from_secs(1_000), unix_seconds: seconds(TODAY) };
-        let mut house = Self { host, now };
+        let mut house = Self { host };
+        house.pass(Duration::from_secs(1_000), TODAY);
         house.sweep();
         house
     }
 
     /// Lets time pass, and sets the wall clock.
     fn pass(&mut self, time: Duration, wall_clock: u64) {
-        self.now = Now { monotonic: self.now.monotonic + time, unix_seconds: seconds(wall_clock) };
+        self.host.monotonic += time;
+        self.host.unix_seconds = seconds(wall_clock);
     }
 
     /// Looks at every service. Answers what is told.
     fn sweep(&mut self) -> Vec<Judged> {
-        let service = &mut self.host.service;
-        let mut sweep = service.sweep();
-        let rows = service.to_judge(&mut sweep, usize::MAX).map(|row| (row.id, row.address == GONE));
-        let mut told = Vec::new();
-        for (id, is_gone) in rows.collect::<Vec<_>>() {
-            let seen = if is_gone { BoundFact::Free } else { BoundFact::Bound };
-            let mut judged = service.judge(self.now, id, seen, &Facts::default());
-            if matches!(judged, Judged::Need(_)) {
-                let facts = Facts { bound: Some(seen), ..Facts::default() };
-                judged = service.judge(self.now, id, seen, &facts);
-            }
-            told.extend((judged != Judged::Unchanged).then_some(judged));
-        }
-        told
-    }
-
-    fn handle(&mut self, caller: &Caller, message: &[u8]) -> Option<Vec<u8>> {
-        let mut reply = [0; 512];
-        let handled = self.host.service.handle(self.now, caller, &Facts::default(), message, &mut reply);
-        match handled.outcome {
-            Outcome::Reply { len } => Some(reply[..len].to_vec()),
-            _ => None,
-        }
+        self.host.sweep(|row| if row.address == GONE { BoundFact::Free } else { BoundFact::Bound })
     }
 
     /// What GETTIME says, in both versions that have it.
     fn time(&mut self) -> u32 {
-        let times = [V3, V4].map(|version| {
-            let reply = self.handle(&unix(USER), &call(version, bind::GETTIME, &[])).unwrap();
-            u32::from_be_bytes(*reply.last_chunk().unwrap())
-        });
+        let times =
+            [V3, V4].map(|version| self.host.send(&unix(USER), &call(version, bind::GETTIME, &[])).number());
         assert_eq!(times[0], times[1]);
         times[0]
     }
@@ -89,7 +64,7 @@ impl House {
     fn answered(&mut self, of: usize) -> usize {
         let stranger = Caller::Datagram(udp("198.51.100.7:40000", "192.0.2.2:111", ETH0));
         let null = call(V4, NULL, &[]);
-        (0..of).filter(|_| self.handle(&stranger, &null).is_some()).count()
+        (0..of).filter(|_| self.host.send(&stranger, &null).reply.is_some()).count()
     }
 
     fn rows(&self) -> usize {

@@ -4,12 +4,12 @@ use crate::callers::{HOME, interfaces};
 use crate::calls::XID;
 use core::net::SocketAddr;
 use core::time::Duration;
-use oncrpc::bind::Rpcb;
+use oncrpc::bind::{self, Rpcb};
 use oncrpc::xdr::{List, Reader};
-use oncrpc::{Answer, AuthStatus, Reply};
+use oncrpc::{Answer, AuthStatus, Call, Reply};
 use rpcbind_core::caller::{Caller, Now, Transport};
 use rpcbind_core::facts::{BoundFact, Facts, OwnerFact, Question, Socket};
-use rpcbind_core::liveness::Judged;
+use rpcbind_core::liveness::{Candidate, Judged};
 use rpcbind_core::outcome::{Change, Forward, Outcome, Reason, Refusal, RemoteEnd, RemoteId, Why};
 use rpcbind_core::registry::Row;
 use rpcbind_core::settings::{OwnAddress, Policy};
@@ -63,6 +63,11 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
+/// Whether a message is SET or UNSET.
+fn is_change(message: &[u8]) -> bool {
+    Call::decode(message).is_ok_and(|call| matches!(call.procedure, bind::SET | bind::UNSET))
+}
+
 /// A socket that sock_diag can find nothing wrong with.
 pub(crate) fn socket(uid: u32, port: u16) -> Socket {
     Socket { uid, inode: 4_711, established: true, port, ours: false }
@@ -101,7 +106,7 @@ impl Host {
         let mut buffer = vec![0xee; room];
         let (mut facts, mut questions) = (Facts::default(), Vec::new());
         loop {
-            let before = self.snapshot();
+            let before = is_change(message).then(|| self.snapshot());
             let handled = self.service.handle(now, caller, &facts, message, &mut buffer);
             let mut forward = None;
             let (reply, change) = match handled.outcome {
@@ -118,7 +123,12 @@ impl Host {
                 Outcome::Commit { len, change } => (Some(buffer[..len].to_vec()), Some(change)),
                 Outcome::Need(question) => {
                     assert_eq!(handled.why.reason, Reason::Pending);
-                    assert_eq!(before, self.snapshot(), "something happened although a fact is missing");
+                    assert!(before.is_some(), "only changes ask");
+                    assert_eq!(
+                        before,
+                        Some(self.snapshot()),
+                        "something happened although a fact is missing"
+                    );
                     match &question {
                         Question::Owner { .. } => {
                             assert_eq!(facts.owner.replace(self.owner.clone()), None, "asked twice");
@@ -167,35 +177,38 @@ impl Host {
     /// Registers what another port mapper has.
     pub(crate) fn take_rows(mut self, other: &Self) -> Self {
         let rows: Vec<Row> = other.service.registry().rows().cloned().collect();
-        for row in rows.into_iter().filter(|row| row.program != oncrpc::bind::PROGRAM) {
+        for row in rows.into_iter().filter(|row| row.program != bind::PROGRAM) {
             assert_eq!(self.service.restore(row), Ok(()));
         }
         self
     }
 
-    /// Finds the services of all rows there, or not there.
-    pub(crate) fn judge_all(&mut self, bound: BoundFact) {
-        let now = self.now();
-        let ids: Vec<_> = {
-            let mut sweep = self.service.sweep();
-            self.service.to_judge(&mut sweep, usize::MAX).map(|candidate| candidate.id).collect()
-        };
-        for id in ids {
-            let facts = Facts { bound: Some(bound), ..Facts::default() };
-            let judged = self.service.judge(now, id, bound, &facts);
-            assert!(!matches!(judged, Judged::Need(_)), "everything is known");
+    /// Judges every row on the evidence for it, the exact question answered alike, and collects what is told.
+    pub(crate) fn sweep(&mut self, evidence: impl Fn(&Candidate<'_>) -> BoundFact) -> Vec<Judged> {
+        let (now, mut sweep, mut told) = (self.now(), self.service.sweep(), Vec::new());
+        let rows = self.service.to_judge(&mut sweep, usize::MAX).map(|row| (row.id, evidence(&row)));
+        for (id, bound) in rows.collect::<Vec<_>>() {
+            let mut judged = self.service.judge(now, id, bound, &Facts::default());
+            if matches!(judged, Judged::Need(_)) {
+                let exactly = Facts { bound: Some(bound), ..Facts::default() };
+                judged = self.service.judge(now, id, bound, &exactly);
+            }
+            told.extend((judged != Judged::Unchanged).then_some(judged));
         }
+        assert!(sweep.is_finished());
+        told
     }
 
-    /// Everything that the port mapper knows.
+    /// Everything that the port mapper knows. Long tables and the limiter's are not looked at.
     fn snapshot(&self) -> Option<String> {
-        let compares = self.service.registry().len() <= COMPARED_ROWS && self.service.calls_under_way() < 10;
+        let is_short = self.service.registry().len() <= COMPARED_ROWS && self.service.calls_under_way() < 10;
+        let compares = is_short && self.service.policy().limits.is_none();
         compares.then(|| format!("{:?}", self.service))
     }
 
     /// The rows that are not the port mapper's own: program, version, netid, address, owner.
     pub(crate) fn rows(&self) -> Vec<String> {
-        let rows = self.service.registry().rows().filter(|row| row.program != oncrpc::bind::PROGRAM);
+        let rows = self.service.registry().rows().filter(|row| row.program != bind::PROGRAM);
         rows.map(|row| {
             let netid = self.service.netids().name(row.netid);
             format!("{} {} {netid} {} {:?}", row.program, row.version, row.address, row.owner)

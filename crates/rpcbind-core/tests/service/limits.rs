@@ -8,10 +8,9 @@ use oncrpc::Procedure;
 use oncrpc::bind::{self, V4};
 use rpcbind_core::Settings;
 use rpcbind_core::access::{AccessList, AccessRule, Action, ProcedureKind, ProcedureSet};
-use rpcbind_core::caller::{Caller, Now};
-use rpcbind_core::facts::Facts;
+use rpcbind_core::caller::Caller;
 use rpcbind_core::limiter::{Limits, Rate};
-use rpcbind_core::outcome::{Outcome, Reason};
+use rpcbind_core::outcome::Reason;
 use rpcbind_core::settings::Policy;
 
 const NULL: Procedure = Procedure(0);
@@ -23,10 +22,10 @@ fn limited() -> Host {
 
 /// Sends a message at a moment; whether it was answered.
 fn answers(host: &mut Host, at: Duration, caller: &Caller, message: &[u8]) -> bool {
-    let now = Now { monotonic: at, unix_seconds: 0 };
-    let handled = host.service.handle(now, caller, &Facts::default(), message, &mut [0; 512]);
-    assert_eq!(handled.why.reason == Reason::RateLimited, handled.outcome == Outcome::Silent);
-    handled.outcome != Outcome::Silent
+    host.monotonic = at;
+    let ended = host.send(caller, message);
+    assert_eq!(ended.why.reason == Reason::RateLimited, ended.reply.is_none());
+    ended.reply.is_some()
 }
 
 fn from(address: &str) -> Caller {

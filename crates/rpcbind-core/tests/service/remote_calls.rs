@@ -85,7 +85,7 @@ fn the_broadcast_forms_are_silent_about_everything() {
 }
 
 #[test]
-fn streams_are_not_answered_at_all_and_stay_open() {
+fn streams_are_not_answered_at_all() {
     let streams: [Caller; 4] = [unix(0), unix(USER), loopback_tcp(600), stranger_tcp()];
     let mut host = host();
     for caller in streams {

@@ -4,7 +4,7 @@ use super::link::{LinkId, is_group};
 use rpcbind_core::Service;
 use rpcbind_core::caller::Transport;
 use rpcbind_core::facts::{BoundFact, OwnerFact, Question, Socket as Found};
-use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
+use rpcbind_core::interfaces::Interfaces;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The index of every host's loopback interface; its others follow in their order.
@@ -15,7 +15,7 @@ pub const LOOPBACK: u32 = 1;
 pub struct Nic {
     /// The link.
     pub link: LinkId,
-    /// Its addresses.
+    /// Its addresses, of which it has at least one.
     pub addresses: Vec<(IpAddr, u8)>,
 }
 
@@ -74,27 +74,12 @@ impl Host {
 
     /// The table that a daemon on this host reads.
     pub(crate) fn interfaces(&self) -> Interfaces {
-        let interface = |index| Interface {
-            index,
-            up: true,
-            loopback: index == LOOPBACK,
-            point_to_point: false,
-            multicast: index != LOOPBACK,
-        };
-        let own = |interface, address, prefix_length| InterfaceAddress { interface, address, prefix_length };
-        let mut table = Interfaces {
-            interfaces: vec![interface(LOOPBACK)],
-            addresses: vec![
-                own(LOOPBACK, Ipv4Addr::LOCALHOST.into(), 8),
-                own(LOOPBACK, Ipv6Addr::LOCALHOST.into(), 128),
-            ],
-            ..Interfaces::default()
-        };
-        for (index, nic) in self.indexed_nics() {
-            table.interfaces.push(interface(index));
-            table.addresses.extend(nic.addresses.iter().map(|(address, len)| own(index, *address, *len)));
-        }
-        table
+        let loopback =
+            [(LOOPBACK, Ipv4Addr::LOCALHOST.into(), 8), (LOOPBACK, Ipv6Addr::LOCALHOST.into(), 128)];
+        let others = self.indexed_nics().flat_map(|(index, nic)| {
+            nic.addresses.iter().map(move |(address, prefix_length)| (index, *address, *prefix_length))
+        });
+        Interfaces::of(loopback.into_iter().chain(others))
     }
 
     /// Whether an address is one of this host's, loopback included.

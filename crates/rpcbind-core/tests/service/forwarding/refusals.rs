@@ -129,12 +129,12 @@ fn only_services_at_addresses_of_this_host_and_of_its_namespace_are_called() {
 #[test]
 fn a_dead_service_is_not_called() {
     let mut host = host();
-    host.judge_all(BoundFact::Free);
+    host.sweep(|_| BoundFact::Free);
     let message = indirect(PROGRAM, 5, 1, b"");
     refused(&mut host, &stranger_udp(), &message, Reason::RemoteCallFailed, Answer::SystemError);
     let ended = host.send(&stranger_udp(), &call(V3, bind::CALLIT, &remote(PROGRAM, 5, 1, b"")));
     assert_eq!((ended.reply, ended.forward), (None, None));
-    host.judge_all(BoundFact::Bound);
+    host.sweep(|_| BoundFact::Bound);
     forwarded(&mut host, &stranger_udp(), &message);
 }
 
