@@ -231,14 +231,14 @@ impl Inbox {
     }
 }
 
-/// Every test of our daemon is one of the confined daemon: without a way to more privilege, under the filter that kills,
-/// and not told by itself to lack anything. (Behind a tracer, which plays kernels without the one or the other, it is
-/// not looked at.)
+/// Every test of our daemon is one of the confined daemon: without a way to more privilege, under the filter that
+/// kills, and not told by itself to lack anything. (Behind a tracer, which plays kernels without the one or the other,
+/// it is not looked at.)
 fn confined(process: &Process) -> io::Result<()> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
     let has = |line: &str| status.lines().any(|of| of == line);
     let is_confined =
-        has("NoNewPrivs:\t1") && has("Seccomp:\t2") && !process.stderr().contains("not confined");
+        has("NoNewPrivs:\t1") && has("Seccomp:\t2") && !process.last_words().contains("not confined");
     if is_confined || !has("Name:\trpcbind") {
         return Ok(());
     }

@@ -85,7 +85,7 @@ impl Process {
         self.stderr.text()
     }
 
-    /// What it had written to standard error when it ended; waits for what is still on its way.
+    /// All that it has written to standard error by now; waits for what is still on its way.
     pub(crate) fn last_words(&self) -> String {
         self.stderr.drain();
         self.stderr()
@@ -207,7 +207,7 @@ impl Collected {
                 continue;
             }
             if polled.is_ok() && is_empty {
-                // Fails only when nobody has asked; then nobody waits.
+                // Readable: the poll has said so, and nobody else reads it.
                 let _ = rustix::io::read(&*self.asked, &mut [0; 8]);
                 self.change(|written| written.emptied = true);
                 continue;
