@@ -242,6 +242,12 @@ fn a_list_that_never_ends_is_given_up_and_the_next_sweep_begins_anew() {
 }
 
 #[test]
+fn a_death_is_seen_within_40_seconds_where_nothing_else_is_configured() {
+    // Until the next sweep begins, and until it ends or is given up.
+    assert!(LivenessRules::default().judge_every + SWEEP_LASTS_MAX <= Duration::from_secs(40));
+}
+
+#[test]
 fn the_next_sweep_begins_after_the_period_that_is_configured() {
     let period = Duration::from_millis(50);
     let rules = LivenessRules { judge_every: period, ..LivenessRules::default() };
