@@ -109,10 +109,12 @@ pub struct Forwarding {
     pub inet: Option<u16>,
     /// The same for IPv6.
     pub inet6: Option<u16>,
-    /// Calls under way at a time. One more ends the oldest of those who have most of them.
+    /// Calls under way at a time. One more ends the oldest of those who have most of them, for somebody who has
+    /// fewer; otherwise the new one is refused.
     pub calls: usize,
     /// Calls under way for one source: a /24 or /56 of datagrams, one of connections, or a uid on a unix socket. One
-    /// more ends the source's oldest.
+    /// more ends the source's oldest, but is refused while a sixteenth of `calls` have ended for others and wait to be
+    /// taken out by [`Service::expire`](crate::Service::expire).
     pub calls_per_source: usize,
     /// Unpredictable bits that nothing else is made from: the xids of the calls come from them.
     pub seed: [u64; 2],

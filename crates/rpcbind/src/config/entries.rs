@@ -241,7 +241,7 @@ entries! {
         applies: AtRestart,
         flag: None,
         about: "Remote calls under way at a time. At the limit the oldest of whoever has most of them ends as if it \
-                had not been answered.",
+                had not been answered, for somebody who has fewer; otherwise the new one is refused.",
     };
     REMOTE_CALLS_PER_SOURCE = Entry {
         key: "limits.remote-calls-per-source",
@@ -250,7 +250,7 @@ entries! {
         flag: None,
         about: "Remote calls under way for the callers of one IPv4 /24 or IPv6 /56 together, over UDP and over TCP \
                 each, and for one user on the unix sockets. At the limit their oldest ends as if it had not been \
-                answered.",
+                answered; when many end like that at once, the new one is refused.",
     };
     NETID = Entry {
         key: "netid",
