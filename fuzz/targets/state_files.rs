@@ -1,6 +1,6 @@
-//! What the last run left: the journal, as bytes, as records of any content, and as the daemon writes it on a medium that
-//! fails; and the two files of the C daemon. Nothing panics, no row is half there, and what was read and is written
-//! again is read the same.
+//! What the last run left: the journal, as bytes, as records of any content, and as the daemon writes it on a medium
+//! that fails; and the two files of the C daemon. Nothing panics, no row is half there, and what was read and is
+//! written again is read the same.
 #![no_main]
 
 use fuzz::{Bytes, HOME};

@@ -12,8 +12,8 @@ impl Service {
     /// Takes a row from a file, at the end of the list.
     ///
     /// # Errors
-    /// Why SET would have answered FALSE to the row's owner, whichever rows came first; [`Refusal::Conflict`] when there is one of the same program,
-    /// version and netid already. Nothing is changed then.
+    /// Why SET would have answered FALSE to the row's owner, whichever rows came first; [`Refusal::Conflict`] when
+    /// there is one of the same program, version and netid already. Nothing is changed then.
     pub fn restore(&mut self, row: Row) -> Result<(), Refusal> {
         if row.program == bind::PROGRAM {
             return Err(Refusal::PortMapper);

@@ -87,8 +87,8 @@ pub fn libnfs_finds_servers(kind: &DaemonKind) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls a service through libtirpc: `rpcb_rmtcall`, `pmap_rmtcall`, `clnt_broadcast`, `rpc_broadcast`. Answers what was
-/// printed, which is [`REMOTE_STEPS`](crate::programs::REMOTE_STEPS) when all is well.
+/// Calls a service through libtirpc: `rpcb_rmtcall`, `pmap_rmtcall`, `clnt_broadcast`, `rpc_broadcast`. Answers what
+/// was printed, which is [`REMOTE_STEPS`](crate::programs::REMOTE_STEPS) when all is well.
 ///
 /// # Errors
 /// Something could not be compiled or started, or failed.

@@ -28,7 +28,8 @@ const QUESTIONS_LAST: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long after a sweep the next one may begin, when somebody has ended.
 const EARLIEST: Duration = Duration::from_millis(500);
-/// And how many times as long as the sweep has lasted: whoever makes processes end all the time costs no more than that.
+/// And how many times as long as the sweep has lasted: whoever makes processes end all the time costs no more than
+/// that.
 const RESTS_FOR: u32 = 50;
 /// A sweep that has not ended by then is given up.
 const SWEEP_LASTS_MAX: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! The services that port mappers call for others: one thread behind sockets at a few ports, of both families, that
-//! answers whatever program it is called as, once at most: the C daemon loses what comes behind. The procedure says how. What is called first is answered first, so that
-//! the witness's answer comes behind all others.
+//! answers whatever program it is called as, once at most: the C daemon loses what comes behind. The procedure says
+//! how. What is called first is answered first, so that the witness's answer comes behind all others.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

@@ -13,7 +13,8 @@
 //! Replies are compared byte by byte but for the xid, the time of day of GETTIME (which has to be right), and the
 //! counters of SET and UNSET in GETSTAT, of which each side's are taken less what it has answered. A difference is
 //! looked up among the rules; when one allows it, the rows that only one side has are removed on both, and the tables
-//! have to be equal then. They are compared after every SET and UNSET, whatever was answered. A difference that no rule allows is replayed with fewer and fewer calls, and told in words.
+//! have to be equal then. They are compared after every SET and UNSET, whatever was answered. A difference that no rule
+//! allows is replayed with fewer and fewer calls, and told in words.
 
 mod callees;
 pub mod case;
