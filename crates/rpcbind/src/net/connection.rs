@@ -56,12 +56,10 @@ struct Busy {
     output: Output,
 }
 
-/// Buffers that all connections use, one after the other.
+/// Buffers for input and output that all connections use, one after the other. They are one piece, so large that it
+/// comes from the kernel by itself, in pages that are not there before they are used.
 #[derive(Debug)]
-pub(super) struct Scratch {
-    input: Box<[u8]>,
-    output: Box<[u8]>,
-}
+pub(super) struct Scratch(Box<[u8]>);
 
 /// What a turn did to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,8 +81,12 @@ struct Made {
 
 impl Scratch {
     pub(super) fn new() -> Self {
-        let output = QUEUE_MAX + MARK + REPLY_MAX;
-        Self { input: vec![0; READ_MAX].into_boxed_slice(), output: vec![0; output].into_boxed_slice() }
+        Self(vec![0; READ_MAX + QUEUE_MAX + MARK + REPLY_MAX].into_boxed_slice())
+    }
+
+    /// The one for input, and the one for output.
+    fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.0.split_at_mut_checked(READ_MAX).unwrap_or_default()
     }
 }
 
@@ -181,8 +183,8 @@ impl Connection {
         }
         self.go_on(&mut turn, scratch, dispatch)?;
         let may_read = may_read && turn.written < TURN_OUTPUT && self.interest(true).read;
-        if may_read && let Some(len) = self.read(&mut scratch.input)? {
-            let Scratch { input, output } = scratch;
+        let (input, output) = scratch.parts();
+        if may_read && let Some(len) = self.read(input)? {
             self.take(input.get(..len).unwrap_or(&[]), &mut turn, output, dispatch)?;
         }
         let done = self.awaits_calls() && self.calls == 0;
@@ -221,7 +223,7 @@ impl Connection {
             && let Some(busy) = self.busy.as_mut().filter(|busy| !busy.input.is_empty())
         {
             let input = std::mem::take(&mut busy.input);
-            self.take(&input, turn, &mut scratch.output, dispatch)?;
+            self.take(&input, turn, scratch.parts().1, dispatch)?;
         }
         Ok(())
     }

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NlasIterator, Parseable};
+use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP, NlasIterator, Parseable};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use rpcbind_core::interfaces::{Interface, InterfaceAddress, Interfaces};
 
+use super::route_request::RouteRequest;
 use super::socket::{Message, NetlinkSocket, Received};
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`.
@@ -150,16 +151,13 @@ impl InterfaceMonitor {
         for _ in 0..ROUNDS {
             let mut dump = Dump::default();
             if links_too {
-                let mut request = LinkMessage::default();
-                request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-                dump.run(&mut self.socket, RouteNetlinkMessage::GetLink(request), deadline)?;
+                dump.run(&mut self.socket, RouteRequest::links(), deadline)?;
                 dump.table.interfaces.sort_by_key(|interface| interface.index);
             } else {
                 dump.table.interfaces.clone_from(&self.table.interfaces);
                 dump.table.names.clone_from(&self.table.names);
             }
-            let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-            dump.run(&mut self.socket, request, deadline)?;
+            dump.run(&mut self.socket, RouteRequest::addresses(), deadline)?;
             let mut news = false;
             for event in &dump.events {
                 self.losers.extend(loser(event));
@@ -175,9 +173,7 @@ impl InterfaceMonitor {
             links_too |= dump.lost;
         }
         // The answer to this makes the descriptor readable once more, whether or not anything else happens.
-        let mut reminder = LinkMessage::default();
-        reminder.header.index = LOOPBACK;
-        self.socket.request(RouteNetlinkMessage::GetLink(reminder), NLM_F_ACK)
+        self.socket.request(RouteRequest::link(LOOPBACK), NLM_F_ACK)
     }
 }
 
@@ -207,7 +203,7 @@ impl Dump {
     fn run(
         &mut self,
         socket: &mut NetlinkSocket,
-        request: RouteNetlinkMessage,
+        request: RouteRequest<impl Emitable>,
         deadline: Instant,
     ) -> io::Result<()> {
         socket.request(request, NLM_F_DUMP)?;

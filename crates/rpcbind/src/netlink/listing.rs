@@ -139,9 +139,12 @@ impl Listing {
             .any(|(_, _, address, v6_only)| takes(*address, *v6_only, row.ip()))
     }
 
-    /// Asks for a dump, or for the first after it that can be asked for.
+    /// Asks for a dump, or for the first after it that a row is in need of and that can be asked for.
     fn request(&mut self, from: usize) -> Progress {
         for (index, dump) in DUMPS.iter().enumerate().skip(from) {
+            if !self.wants(*dump) {
+                continue;
+            }
             let message = match dump {
                 Dump::Inet(protocol, family) => {
                     let states: StateFlags = receiving(*protocol);
@@ -157,6 +160,14 @@ impl Listing {
         }
         self.current = Some(DUMPS.len());
         Progress::Done
+    }
+
+    /// Whether a row is at what this dump lists. (A socket of either family may be the one of an IPv4 row.)
+    fn wants(&self, dump: Dump) -> bool {
+        match dump {
+            Dump::Inet(protocol, _) => self.ports.iter().any(|(of, _)| *of == protocol),
+            Dump::Unix => !self.names.is_empty(),
+        }
     }
 
     /// Throws away a part of what an earlier dump has left.

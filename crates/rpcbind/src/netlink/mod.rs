@@ -4,6 +4,7 @@
 
 pub mod interfaces;
 pub mod listing;
+mod route_request;
 pub mod sock_diag;
 mod socket;
 

@@ -9,6 +9,7 @@ use netlink_packet_core::{
     NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
     NetlinkPayload, NetlinkSerializable,
 };
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -77,7 +78,7 @@ impl NetlinkSocket {
         // Connected to the kernel, it takes nothing from other processes.
         connect(&descriptor, &SocketAddrNetlink::new(0, 0))?;
         let port = SocketAddrNetlink::try_from(getsockname(&descriptor)?)?.pid();
-        Ok(Self { descriptor, port, sequence: 0, buffer: vec![0; BUFFER_BYTES] })
+        Ok(Self { descriptor, port, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
     /// Sends a request. Answers to the ones before are discarded from now on.
@@ -98,11 +99,12 @@ impl NetlinkSocket {
     /// What is there now; never waits.
     pub(super) fn receive(&mut self) -> io::Result<Received<'_>> {
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        match recv(&self.descriptor, &mut self.buffer[..], flags) {
+        self.buffer.clear();
+        match recv(&self.descriptor, spare_capacity(&mut self.buffer), flags) {
             // Larger than the kernel makes them: what is missing is as lost as what it drops.
-            Ok((_, len)) if len > self.buffer.len() => Ok(Received::Overrun),
-            Ok((len, _)) => Ok(Received::Messages(Messages {
-                rest: self.buffer.get(..len).unwrap_or_default(),
+            Ok((taken, len)) if len > taken => Ok(Received::Overrun),
+            Ok(_) => Ok(Received::Messages(Messages {
+                rest: &self.buffer,
                 port: self.port,
                 sequence: self.sequence,
             })),

@@ -14,6 +14,8 @@ use thiserror::Error;
 pub(super) const MAGIC: &[u8; 16] = b"portmap journal\n";
 /// The longest frame's record in bytes: an UNSET of every netid takes less.
 const MAX_RECORD: usize = 64 * 1024;
+/// Room for the first record.
+const MIN_RECORD: usize = 1024;
 /// The longest address in bytes.
 const MAX_ADDRESS: u32 = 128;
 
@@ -93,18 +95,31 @@ pub enum Damage {
     Record(usize),
 }
 
-/// Room for the longest record, so that it is not made anew for each.
-pub(super) fn scratch() -> Box<[u8]> {
-    vec![0; MAX_RECORD].into()
+/// Room for a record, so that it is not made anew for each. It grows with the longest one.
+#[derive(Debug, Default)]
+pub(super) struct Scratch(Vec<u8>);
+
+impl Scratch {
+    fn encode(&mut self, record: &Record) -> &[u8] {
+        let len = loop {
+            let mut writer = Writer::new(&mut self.0);
+            let fits = record.encode(&mut writer).is_ok();
+            let len = writer.written().len();
+            if fits || self.0.len() >= MAX_RECORD {
+                // A change has at most one row for each netid there is.
+                debug_assert!(fits, "a record is longer than a frame may be");
+                break len;
+            }
+            let larger = self.0.len().saturating_mul(2).clamp(MIN_RECORD, MAX_RECORD);
+            self.0.resize(larger, 0);
+        };
+        self.0.get(..len).unwrap_or_default()
+    }
 }
 
 /// Appends one record as a frame.
-pub(super) fn append(record: &Record, scratch: &mut [u8], to: &mut Vec<u8>) {
-    let mut writer = Writer::new(scratch);
-    // Cannot fail: a change has at most one row for each netid there is.
-    let fits = record.encode(&mut writer).is_ok();
-    debug_assert!(fits, "a record is longer than a frame may be");
-    let bytes = writer.written();
+pub(super) fn append(record: &Record, scratch: &mut Scratch, to: &mut Vec<u8>) {
+    let bytes = scratch.encode(record);
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     to.extend_from_slice(&len.to_be_bytes());
     to.extend_from_slice(&checksum(len, bytes).to_be_bytes());
@@ -117,7 +132,7 @@ pub(super) fn read(mut source: impl Read, mut each: impl FnMut(Record)) -> Resul
     if fill(&mut source, &mut magic) != MAGIC.len() || magic != *MAGIC {
         return Err(Damage::Header);
     }
-    let (mut at, mut buffer) = (MAGIC.len(), scratch());
+    let (mut at, mut buffer) = (MAGIC.len(), Vec::new());
     loop {
         let mut head = [0; 8];
         match fill(&mut source, &mut head) {
@@ -127,8 +142,10 @@ pub(super) fn read(mut source: impl Read, mut each: impl FnMut(Record)) -> Resul
         }
         let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
         let len = u32::from_be_bytes([l0, l1, l2, l3]);
-        let record = usize::try_from(len).ok().and_then(|size| buffer.get_mut(..size));
-        let record = record.ok_or(Damage::Checksum(at))?;
+        let size =
+            usize::try_from(len).ok().filter(|size| *size <= MAX_RECORD).ok_or(Damage::Checksum(at))?;
+        buffer.resize(buffer.len().max(size), 0);
+        let record = buffer.get_mut(..size).unwrap_or_default();
         if fill(&mut source, record) != record.len() {
             return Err(Damage::Cut(at));
         }

@@ -40,7 +40,7 @@ pub struct Journal<M = OnDisk> {
     /// Changes that led to this table, counted over all runs.
     sequence: u64,
     pending: Vec<u8>,
-    scratch: Box<[u8]>,
+    scratch: format::Scratch,
     /// Bytes in the file now, and right after it was last rewritten.
     len: u64,
     rewritten_len: u64,
@@ -74,7 +74,7 @@ impl<M: Medium> Journal<M> {
             files: restored.files,
             sequence: restored.sequence.unwrap_or(0),
             pending: Vec::new(),
-            scratch: format::scratch(),
+            scratch: format::Scratch::default(),
             len: 0,
             rewritten_len: 0,
             health: Health::Degraded("not begun".to_owned()),

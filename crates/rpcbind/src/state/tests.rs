@@ -1,7 +1,7 @@
 //! The journal against damage, strangers' files and a naive list.
 
 use super::directory::{Directory, Unfit};
-use super::format::{KeptRow, Life, Record, append, read, scratch};
+use super::format::{KeptRow, Life, Record, Scratch, append, read};
 use super::journal::{Health, Journal};
 use super::medium::Medium;
 use super::memory::Memory;
@@ -132,7 +132,7 @@ fn records() -> Vec<Record> {
 
 fn frames() -> Vec<u8> {
     let mut bytes = b"portmap journal\n".to_vec();
-    records().iter().for_each(|record| append(record, &mut scratch(), &mut bytes));
+    records().iter().for_each(|record| append(record, &mut Scratch::default(), &mut bytes));
     bytes
 }
 
@@ -140,7 +140,7 @@ fn frames() -> Vec<u8> {
 fn ends() -> Vec<usize> {
     let mut bytes = b"portmap journal\n".to_vec();
     let mut end = |record: &Record| {
-        append(record, &mut scratch(), &mut bytes);
+        append(record, &mut Scratch::default(), &mut bytes);
         bytes.len()
     };
     records().iter().map(&mut end).collect()

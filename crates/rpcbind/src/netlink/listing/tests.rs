@@ -123,11 +123,11 @@ fn many_sockets_are_read_in_many_parts_and_only_those_of_rows_are_kept() {
         assert_eq!(listing.sockets.len(), 1);
         // Given up in the middle, it begins again from the start.
         listing.clear();
-        let row = service.to_judge(&mut service.sweep(), 100).next().expect("one").address.to_owned();
+        service.to_judge(&mut service.sweep(), 100).for_each(|row| listing.want(&row));
         assert_eq!(listing.read(), Progress::More);
         drop(crowd);
         // A child that another test is just starting may hold the sockets a moment longer.
-        testkit::wait::until(&row, || {
+        testkit::wait::until(&address, || {
             read(&mut listing, &service);
             Ok((seen(&listing, &service) == [BoundFact::Free]).then_some(()))
         })
@@ -143,6 +143,20 @@ fn elsewhere_there_is_no_listing() {
     let inside = || {
         assert!(Listing::open(here).expect("netlink").is_none());
         assert!(Listing::open(None).expect("netlink").is_none());
+    };
+    Sandbox::new().expect("a private namespace").within(inside).expect("entered");
+}
+
+#[test]
+fn the_kernel_is_asked_for_nothing_that_no_row_is_in_need_of() {
+    testkit::require!();
+    let inside = || {
+        let home = home().expect("namespaces have cookies");
+        let mut listing = Listing::open(Some(home)).expect("netlink").expect("at home");
+        assert_eq!(read(&mut listing, &service(home, &[])), 1, "with no row there is nothing to read");
+        let all_of_unix = read(&mut listing, &service(home, &[(Netid::LOCAL, "/run/service")]));
+        let udp_too = [(Netid::LOCAL, "/run/service"), (Netid::UDP, "127.0.0.1.11.186")];
+        assert!(1 < all_of_unix && all_of_unix < read(&mut listing, &service(home, &udp_too)));
     };
     Sandbox::new().expect("a private namespace").within(inside).expect("entered");
 }

@@ -21,7 +21,7 @@ fn journal(life: Life, port: u8, sequence: u64) -> Vec<u8> {
     let mut bytes = format::MAGIC.to_vec();
     let added = Record::Change { removed: Vec::new(), added: Some(row) };
     for record in [Record::Life(life), added, Record::Whole(sequence)] {
-        format::append(&record, &mut format::scratch(), &mut bytes);
+        format::append(&record, &mut format::Scratch::default(), &mut bytes);
     }
     bytes
 }
@@ -30,7 +30,7 @@ fn journal(life: Life, port: u8, sequence: u64) -> Vec<u8> {
 fn removal() -> Vec<u8> {
     let removed = vec![(Program(500), Version(1), "tcp".to_owned())];
     let mut bytes = Vec::new();
-    format::append(&Record::Change { removed, added: None }, &mut format::scratch(), &mut bytes);
+    format::append(&Record::Change { removed, added: None }, &mut format::Scratch::default(), &mut bytes);
     bytes
 }
 
