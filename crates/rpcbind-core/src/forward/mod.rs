@@ -20,6 +20,7 @@ use table::{Pending, Table};
 /// The calls under way, and where the xids of the next ones come from.
 #[derive(Debug)]
 pub(crate) struct Forwards {
+    /// What they are made with.
     pub(crate) forwarding: Forwarding,
     pub(crate) table: Table,
     key: HashKey,
