@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use oncrpc::bind::{self, AddressText, Mapping, Netid, Rpcb, UniversalAddress};
+use oncrpc::bind::{self, Mapping, Netid, Rpcb, UniversalAddress};
 use oncrpc::xdr::{Decode, Reader, Writer};
 use oncrpc::{Answer, Program, Reply, Version};
 
@@ -137,9 +137,6 @@ pub(crate) fn checked_address(
     address: &[u8],
 ) -> Result<(Box<str>, Option<SocketAddr>), Refusal> {
     let family = service.settings.netids.family(netid).ok_or(Refusal::Netid)?;
-    if address.len() > AddressText::CAPACITY {
-        return Err(Refusal::Address);
-    }
     let parsed = UniversalAddress::parse(address, family).ok_or(Refusal::Address)?;
     let text = core::str::from_utf8(address).map_err(|_| Refusal::Address)?;
     if parsed.port() == Some(0) || text.chars().any(char::is_control) {

@@ -21,7 +21,8 @@ pub enum UniversalAddress<'a> {
 }
 
 impl<'a> UniversalAddress<'a> {
-    /// Parses the text in one family; `None` when it is not an address of it.
+    /// Parses the text in one family; `None` when it is not an address of it, or has more than
+    /// [`AddressText::CAPACITY`] bytes.
     ///
     /// ```
     /// use oncrpc::bind::{Family, UniversalAddress};
@@ -32,6 +33,9 @@ impl<'a> UniversalAddress<'a> {
     /// ```
     #[must_use]
     pub fn parse(text: &'a [u8], family: Family) -> Option<Self> {
+        if text.len() > AddressText::CAPACITY {
+            return None;
+        }
         match family {
             Family::Inet => {
                 let (host, port) = split_port(text)?;

@@ -145,6 +145,15 @@ fn what_is_not_an_ipv6_address_with_a_port_does_not_parse() {
     }
 }
 
+#[test]
+fn an_address_has_at_most_128_bytes_whatever_zeros_its_scope_begins_with() {
+    let padded = |zeros| format!("fe80::1%{}2.8.1", "0".repeat(zeros));
+    let longest = padded(AddressText::CAPACITY - padded(0).len());
+    let address = UniversalAddress::parse(longest.as_bytes(), Family::Inet6).expect("128 bytes");
+    assert_eq!(address.socket(), Some("[fe80::1%2]:2049".parse().unwrap()));
+    assert_eq!(inet6(&longest.replace('%', "%0")), None);
+}
+
 /// Rows of groups and text: what glibc prints.
 fn inet_ntop() -> impl Iterator<Item = (Ipv6Addr, &'static str)> {
     include_str!("inet_ntop.txt").lines().filter(|line| !line.starts_with('#')).map(|line| {
