@@ -85,9 +85,18 @@ fn our_rpcinfo_prints_in_every_form_what_debians_prints() {
     let our_rpcinfo = Path::new(OURS).with_file_name("rpcinfo");
     testkit::require!(&our_rpcinfo, RPCINFO, STATD.program, COMPILER, TIRPC_HEADER);
     let same: Vec<Form> = rpcinfo_forms().into_iter().filter(Form::is_classic).collect();
-    let outcomes = run(&our_rpcinfo, &ours(), &same).unwrap();
-    let theirs: Vec<Outcome> =
+    let mut outcomes = run(&our_rpcinfo, &ours(), &same).unwrap();
+    let mut theirs: Vec<Outcome> =
         debians_with_ours().iter().filter(|one| one.form.is_classic()).cloned().collect();
+    outcomes.iter_mut().chain(&mut theirs).for_each(leave_out_liveness);
     let different = differences(&theirs, &outcomes);
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// Ours has one column more when the daemon has found a service dead by then, and blanks before it.
+fn leave_out_liveness(outcome: &mut Outcome) {
+    let head = outcome.stdout.lines().next().unwrap_or_default();
+    let at = head.find(" liveness").unwrap_or(usize::MAX);
+    let lines = outcome.stdout.lines().map(|line| line.get(..at).unwrap_or(line).trim_end());
+    outcome.stdout = lines.collect::<Vec<_>>().join("\n");
 }

@@ -19,6 +19,8 @@ pub enum Setting {
     Bare,
     /// No port mapper.
     Nobody,
+    /// From another machine: the port mapper of [`Setting::Registered`] at the other end of a cable.
+    Elsewhere,
 }
 
 /// One way to call the tool.
@@ -199,6 +201,7 @@ const COUNTED: &[&[&str]] = &[
     &["-m"],
     &["-m", "127.0.0.1"],
     &["-m", "::1"],
+    &["-m", "10.9.8.7"],
     &["-m", "127.0.0.1", "100000"],
     &["-m", "no.such.host.invalid"],
 ];
@@ -225,6 +228,45 @@ const NOBODY: &[&[&str]] = &[
     &["-d", "700000001", "1"],
 ];
 
+/// Called by root on another machine. (`-d` asks the machine's own port mapper: [`NOBODY`].)
+const ELSEWHERE: &[&[&str]] = &[
+    &["10.9.8.7"],
+    &["home.example"],
+    &["fd00::7"],
+    &["-s", "10.9.8.7"],
+    &["-s", "fd00::7"],
+    &["-p", "10.9.8.7"],
+    &["-l", "10.9.8.7", "100000", "4"],
+    &["-l", "10.9.8.7", "100024", "1"],
+    &["-l", "fd00::7", "100024", "1"],
+    &["-l", "10.9.8.7", "299999", "1"],
+    &["-u", "10.9.8.7", "100000"],
+    &["-u", "10.9.8.7", "100000", "2"],
+    &["-u", "10.9.8.7", "100000", "3"],
+    &["-u", "10.9.8.7", "100000", "4"],
+    &["-u", "10.9.8.7", "100024", "1"],
+    &["-u", "fd00::7", "100024", "1"],
+    &["-u", "10.9.8.7", "299999"],
+    &["-t", "10.9.8.7", "100000"],
+    &["-t", "10.9.8.7", "100000", "2"],
+    &["-t", "10.9.8.7", "100000", "4"],
+    &["-t", "10.9.8.7", "100024"],
+    &["-t", "10.9.8.7", "299999", "1"],
+    &["-T", "udp", "10.9.8.7", "100000"],
+    &["-T", "tcp", "10.9.8.7", "100000"],
+    &["-T", "udp", "10.9.8.7", "100024", "1"],
+    &["-T", "udp6", "fd00::7", "100000"],
+    &["-T", "tcp6", "fd00::7", "100000"],
+    &["-T", "udp6", "fd00::7", "100000", "4"],
+    &["-T", "tcp6", "fd00::7", "100024"],
+    &["-a", "10.9.8.7.0.111", "-T", "udp", "100000", "4"],
+    &["-a", "10.9.8.7.127.253", "-T", "tcp", "100024", "1"],
+    &["-a", "fd00::7.0.111", "-T", "tcp6", "100000", "4"],
+    &["-a", "10.9.8.7.0.9", "-T", "tcp", "100000", "4"],
+    &["-n", "32765", "-u", "10.9.8.7", "100024", "1"],
+    &["-n", "32765", "-t", "10.9.8.7", "100024", "1"],
+];
+
 /// Called by an ordinary user: what the owner of a row may, and others may not.
 const USERS: &[&[&str]] = &[
     &[],
@@ -241,11 +283,12 @@ const BROADCASTS: &[&[&str]] = &[&["-b", "100000", "4"], &["-b", "100024", "1"],
 /// All forms that answer at once.
 #[must_use]
 pub fn rpcinfo_forms() -> Vec<Form> {
-    let tables: [(Setting, u32, &'static [&'static [&'static str]]); 5] = [
+    let tables: [(Setting, u32, &'static [&'static [&'static str]]); 6] = [
         (Setting::Registered, 0, REGISTERED),
         (Setting::Counted, 0, COUNTED),
         (Setting::Bare, 0, BARE),
         (Setting::Nobody, 0, NOBODY),
+        (Setting::Elsewhere, 0, ELSEWHERE),
         (Setting::Registered, USER, USERS),
     ];
     tables.into_iter().flat_map(|(setting, uid, forms)| of(setting, uid, forms)).collect()

@@ -8,7 +8,6 @@ mod amplification;
 mod calls;
 mod credentials;
 mod crowds;
-mod elsewhere;
 mod forged;
 mod forwarding;
 mod frames;

@@ -58,15 +58,19 @@ pub fn differences(one: &[Outcome], other: &[Outcome]) -> Vec<String> {
 fn run_one(rpcinfo: &Path, kind: &DaemonKind, form: Form) -> io::Result<Outcome> {
     let (home, neighbour) = (Namespace::new()?, Namespace::new()?);
     home.connect(&neighbour, &["10.9.8.7/24", "fd00::7/64"], &["10.9.8.1/24", "fd00::1/64"])?;
-    // No name is looked up outside; the address gets a name, which -b prints.
-    home.write("/etc/resolv.conf", "")?;
-    home.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n10.9.8.7 home.example\n")?;
+    for machine in [&home, &neighbour] {
+        // No name is looked up outside; the address gets a name, which -b prints.
+        machine.write("/etc/resolv.conf", "")?;
+        machine.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n10.9.8.7 home.example\n")?;
+    }
     let daemon = match form.setting {
         Setting::Nobody => None,
-        Setting::Registered | Setting::Counted | Setting::Bare => Some(Daemon::start(&home, kind)?),
+        Setting::Registered | Setting::Counted | Setting::Bare | Setting::Elsewhere => {
+            Some(Daemon::start(&home, kind)?)
+        }
     };
     let _service = match form.setting {
-        Setting::Registered => Some(prepare(&home)?),
+        Setting::Registered | Setting::Elsewhere => Some(prepare(&home)?),
         Setting::Counted => {
             count(&home)?;
             None
@@ -76,7 +80,8 @@ fn run_one(rpcinfo: &Path, kind: &DaemonKind, form: Form) -> io::Result<Outcome>
     let mut command = Command::new(rpcinfo);
     // The name that complaints begin with is the same wherever the binary is.
     command.arg0("rpcinfo").args(form.arguments).uid(form.uid).gid(form.uid);
-    let finished = home.run(&mut command)?;
+    let machine = if form.setting == Setting::Elsewhere { &neighbour } else { &home };
+    let finished = machine.run(&mut command)?;
     let rows = if daemon.is_some() { table::dump(&home)? } else { Vec::new() };
     let table = rows.iter().filter(|row| row.program != 100_000).map(ToString::to_string).collect();
     Ok(Outcome {
