@@ -9,10 +9,10 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use testkit::strace::STRACE;
 use testkit::{Daemon, DaemonKind, Finished, Namespace, ask, table, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
-const STRACE: &str = "/usr/bin/strace";
 const LOOPBACK: &str = "127.0.0.1:111";
 
 fn client(home: &Namespace) -> UdpSocket {
@@ -31,9 +31,9 @@ fn is_answered_in_time(client: &UdpSocket) {
 
 /// The daemon, some of whose system calls fail.
 fn with_faults(home: &Namespace, faults: &str) -> Daemon {
-    let ours = DaemonKind { program: STRACE.into(), ..DaemonKind::ours(RPCBIND) };
     let inject = format!("inject={faults}");
-    Daemon::start(home, &ours.arguments(["-o", "/dev/null", "-e", &inject, RPCBIND, "-f"])).unwrap()
+    let kind = DaemonKind::ours(RPCBIND).traced(["-o", "/dev/null", "-e", &inject]);
+    Daemon::start(home, &kind).unwrap()
 }
 
 #[test]

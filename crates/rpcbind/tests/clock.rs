@@ -3,18 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own functions are tests too")]
 
-use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use oncrpc::record::mark;
-use oncrpc::xdr::{Encode, Writer};
-use oncrpc::{Answer, Call, Reply, Xid, bind};
+use oncrpc::bind;
 use testkit::programs::{self, COMPILER, TIRPC_HEADER};
-use testkit::{Daemon, DaemonKind, Namespace, table, wait};
+use testkit::{Daemon, DaemonKind, Namespace, ask, table, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
@@ -55,21 +51,9 @@ fn build(directory: &Path) -> String {
 
 /// What the daemon's GETTIME of version 4 says.
 fn time(home: &Namespace) -> u32 {
-    let asked = home.within(|| {
-        let mut stream = UnixStream::connect("/run/rpcbind.sock")?;
-        let mut message = [0; 40];
-        let call = Call::new(Xid(7), bind::PROGRAM, bind::V4, bind::GETTIME);
-        call.encode(&mut Writer::new(&mut message)).unwrap();
-        stream.write_all(&[&mark(message.len()).unwrap()[..], &message].concat())?;
-        let mut reply = [0; 32];
-        stream.read_exact(&mut reply)?;
-        Ok::<_, std::io::Error>(reply)
-    });
-    let reply = asked.unwrap().unwrap();
-    match Reply::decode(&reply[4..]).unwrap().answer {
-        Answer::Success(time) => u32::from_be_bytes(time.try_into().unwrap()),
-        other => unreachable!("{other:?}"),
-    }
+    let call = ask::message(bind::V4, bind::GETTIME, &[]);
+    let reply = ask::over(ask::unix(home, testkit::daemon::SOCKET), &call).unwrap();
+    u32::from_be_bytes(ask::results(&reply).try_into().unwrap())
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use oncrpc::xdr::{Encode, Writer};
 use oncrpc::{Call, Xid, bind};
 use rustix::process::Signal;
+use testkit::strace::STRACE;
 use testkit::{Daemon, DaemonKind, Finished, Namespace, ask, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
@@ -79,11 +80,10 @@ const WITHOUT: [(&str, &str); 2] = [
 
 #[test]
 fn without_landlock_or_seccomp_it_says_what_is_missing_and_serves() {
-    testkit::require!("/usr/bin/strace", "/usr/sbin/rpcinfo");
+    testkit::require!(STRACE, "/usr/sbin/rpcinfo");
     for (call, missing) in WITHOUT {
         let home = Namespace::new().unwrap();
-        let traced = DaemonKind::ours("/usr/bin/strace").arguments(tracing(call)).argument("-f");
-        let daemon = Daemon::start(&home, &traced).unwrap();
+        let daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND).traced(tracing(call))).unwrap();
         let warning = format!("rpcbind: warning: {missing}; going on without it\n");
         wait::until(&warning, || Ok(daemon.stderr().contains(&warning).then_some(()))).unwrap();
         home.expect("rpcinfo", &["-T", "tcp", "127.0.0.1", "100000", "4"]).unwrap();
@@ -92,11 +92,11 @@ fn without_landlock_or_seccomp_it_says_what_is_missing_and_serves() {
 
 #[test]
 fn without_landlock_or_seccomp_it_refuses_where_a_sandbox_is_required() {
-    testkit::require!("/usr/bin/strace");
+    testkit::require!(STRACE);
     for (call, missing) in WITHOUT {
         let home = Namespace::new().unwrap();
-        let words = [tracing(call), ["-f", "--require-sandbox"].map(str::to_owned).to_vec()].concat();
-        let end = home.run(Command::new("/usr/bin/strace").args(words)).unwrap();
+        let words = [RPCBIND, "-f", "--require-sandbox"];
+        let end = home.run(Command::new(STRACE).args(tracing(call)).args(words)).unwrap();
         assert_eq!(end.status.code(), Some(1), "{end:?}");
         assert!(
             end.stderr.contains(&format!("rpcbind: error: {missing}, and --require-sandbox is set\n")),
@@ -110,21 +110,21 @@ fn without_landlock_or_seccomp_it_refuses_where_a_sandbox_is_required() {
 
 #[test]
 fn the_self_test_fails_where_something_is_not_refused() {
-    testkit::require!("/usr/bin/strace");
+    testkit::require!(STRACE);
     for (call, missing) in WITHOUT {
         let home = Namespace::new().unwrap();
-        let words = [tracing(call), vec!["--self-test".to_owned()]].concat();
-        let end = home.run(Command::new("/usr/bin/strace").arg("-f").args(words)).unwrap();
+        let words = [RPCBIND, "--self-test"];
+        let end = home.run(Command::new(STRACE).arg("-f").args(tracing(call)).args(words)).unwrap();
         assert_eq!(end.status.code(), Some(1), "{end:?}");
         assert!(end.stderr.contains(missing), "{end:?}");
         assert!(end.stdout.contains("NOT REFUSED"), "{end:?}");
     }
 }
 
-/// The arguments of strace that have one system call fail as on a kernel without it, then the daemon.
+/// The arguments of strace that have one system call fail as on a kernel without it.
 fn tracing(call: &str) -> Vec<String> {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=ENOSYS"));
-    ["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, RPCBIND].map(str::to_owned).to_vec()
+    ["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject].map(str::to_owned).to_vec()
 }
 
 #[test]

@@ -28,7 +28,12 @@ pub fn call(version: Version, procedure: Procedure, arguments: impl Encode) -> V
     let mut encoded = [0; 256];
     let mut writer = Writer::new(&mut encoded);
     arguments.encode(&mut writer).unwrap();
-    let arguments = writer.written();
+    message(version, procedure, writer.written())
+}
+
+/// The same with these bytes for arguments.
+#[must_use]
+pub fn message(version: Version, procedure: Procedure, arguments: &[u8]) -> Vec<u8> {
     let mut message = vec![0; 40 + arguments.len()];
     let call = Call { arguments, ..Call::new(Xid(7), bind::PROGRAM, version, procedure) };
     call.encode(&mut Writer::new(&mut message)).unwrap();

@@ -12,16 +12,9 @@ fn twenty_programs_are_called_for_nobody_on_any_transport() {
     let home = Namespace::new().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let trace = directory.path().join("trace");
-    let arguments = [
-        "-f".as_ref(),
-        "-etrace=socket,connect,sendto,sendmsg".as_ref(),
-        "-o".as_ref(),
-        trace.as_os_str(),
-        RPCBIND.as_ref(),
-        "-f".as_ref(),
-    ];
-    let kind = DaemonKind { program: "/usr/bin/strace".into(), ..DaemonKind::ours(RPCBIND) };
-    let _daemon = Daemon::start(&home, &kind.arguments(arguments)).unwrap();
+    let arguments =
+        ["-f".as_ref(), "-etrace=socket,connect,sendto,sendmsg".as_ref(), "-o".as_ref(), trace.as_os_str()];
+    let _daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND).traced(arguments)).unwrap();
     let unix = ask::unix(&home, testkit::daemon::SOCKET);
     let services: Vec<([UdpSocket; 2], TcpListener)> = home
         .within(|| {
@@ -59,12 +52,12 @@ fn twenty_programs_are_called_for_nobody_on_any_transport() {
         }
         for call in programs.clone().take(20).flat_map(remote) {
             let tcp = ask::tcp(&home, to);
-            std::io::Write::write_all(&mut &tcp, &calls::record(&call)).unwrap();
+            std::io::Write::write_all(&mut &tcp, &ask::as_record(&call)).unwrap();
             assert_eq!(ask::over(&tcp, &null).unwrap().len(), 24);
         }
     }
     for call in programs.clone().take(20).flat_map(remote) {
-        std::io::Write::write_all(&mut &unix, &calls::record(&call)).unwrap();
+        std::io::Write::write_all(&mut &unix, &ask::as_record(&call)).unwrap();
         assert_eq!(ask::over(&unix, &null).unwrap().len(), 24);
     }
     for (udp, tcp) in &services {

@@ -5,18 +5,12 @@ use std::time::{Duration, Instant};
 use oncrpc::Program;
 use oncrpc::bind::{self, Rpcb};
 use rustix::process::Signal;
+use testkit::proc::cpu_ticks;
 use testkit::{Daemon, DaemonKind, Namespace, wait};
 
 use crate::{RPCBIND, ask, house, ours, shell};
 
 const LOOPBACK: &str = "127.0.0.1:111";
-
-/// CPU time of a process so far, in ticks of a hundredth of a second.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
 
 #[test]
 fn a_reply_leaves_from_the_address_and_on_the_link_that_was_asked() {
@@ -134,13 +128,13 @@ fn without_descriptors_datagrams_are_answered_the_loop_rests_and_accepting_goes_
     limit("10");
     let waiting = ask::unix(&home, "/run/rpcbind.sock");
     let client = ask::udp(&home, "127.0.0.1", LOOPBACK.parse().unwrap());
-    let (began, ticks) = (Instant::now(), cpu_ticks(pid));
+    let (began, ticks) = (Instant::now(), cpu_ticks(pid).unwrap());
     wait::until("a second", || {
         assert_eq!(ask::over_udp(&client, &ask::getport())?.len(), 28);
         Ok((began.elapsed() > Duration::from_secs(1)).then_some(()))
     })
     .unwrap();
-    let used = cpu_ticks(pid) - ticks;
+    let used = cpu_ticks(pid).unwrap() - ticks;
     assert!(used <= 10, "{used} hundredths of a second in a second of waiting");
     limit(&hard);
     assert_eq!(ask::over(&waiting, &ask::getport()).unwrap().len(), 28);
@@ -193,7 +187,7 @@ fn a_stranger_gets_no_list_over_udp_and_the_whole_one_over_tcp() {
     let (home, other) = (Namespace::new().unwrap(), Namespace::new().unwrap());
     home.connect(&other, &["10.2.0.1/24"], &["10.2.0.9/24"]).unwrap();
     let _daemon = Daemon::start(&home, &ours()).unwrap();
-    let dump = ask::call(bind::V4, bind::DUMP, ask::mapping(bind::PROGRAM, 0));
+    let dump = ask::message(bind::V4, bind::DUMP, &[]);
     let stranger = ask::udp(&other, "10.2.0.9", "10.2.0.1:111".parse().unwrap());
     assert_eq!(ask::over_udp(&stranger, &dump).unwrap().len(), 20);
     assert!(ask::over(ask::tcp(&other, "10.2.0.1:111"), &dump).unwrap().len() > 500);

@@ -167,9 +167,7 @@ fn a_missing_address_family_is_gone_on_without() {
     let home = Namespace::new().unwrap();
     // The first socket is for the service manager; the fourth and the fifth are the IPv6 ones.
     let inject = "inject=socket:error=EAFNOSUPPORT:when=4..5";
-    let kind = DaemonKind { program: "/usr/bin/strace".into(), ..ours() };
-    let daemon =
-        Daemon::start(&home, &kind.arguments(["-o", "/dev/null", "-e", inject, RPCBIND, "-f"])).unwrap();
+    let daemon = Daemon::start(&home, &ours().traced(["-o", "/dev/null", "-e", inject])).unwrap();
     home.expect("rpcinfo", &["-p", "127.0.0.1"]).unwrap();
     let said = daemon.stderr();
     assert!(said.contains("udp [::]:111: this host has no such address"), "{said}");

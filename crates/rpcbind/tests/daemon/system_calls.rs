@@ -4,9 +4,10 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use testkit::{Daemon, DaemonKind, Namespace, wait};
+use testkit::strace::STRACE;
+use testkit::{Daemon, Namespace, wait};
 
-use crate::{RPCBIND, ask, ours};
+use crate::{ask, ours};
 
 const LOOPBACK: &str = "127.0.0.1:111";
 
@@ -21,8 +22,7 @@ impl Traced {
     fn start(home: &Namespace) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let trace = directory.path().join("trace");
-        let arguments = ["-o".as_ref(), trace.as_os_str(), RPCBIND.as_ref(), "-f".as_ref()];
-        let kind = DaemonKind { program: "/usr/bin/strace".into(), ..ours() }.arguments(arguments);
+        let kind = ours().traced(["-o".as_ref(), trace.as_os_str()]);
         Self { _daemon: Daemon::start(home, &kind).unwrap(), _directory: directory, trace }
     }
 
@@ -69,7 +69,7 @@ fn contain(calls: &[String], wanted: &[&str]) -> bool {
 
 #[test]
 fn a_lone_datagram_costs_three_system_calls() {
-    testkit::require!("/usr/bin/strace");
+    testkit::require!(STRACE);
     let home = Namespace::new().unwrap();
     let traced = Traced::start(&home);
     let client = ask::udp(&home, "127.0.0.1", LOOPBACK.parse().unwrap());
@@ -82,7 +82,7 @@ fn a_lone_datagram_costs_three_system_calls() {
 
 #[test]
 fn a_connection_for_one_call_is_accepted_read_answered_and_watched_and_read_and_closed() {
-    testkit::require!("/usr/bin/strace");
+    testkit::require!(STRACE);
     let home = Namespace::new().unwrap();
     let traced = Traced::start(&home);
     let begin = ["epoll_wait", "accept4", "getsockname", "recvfrom", "sendto", "epoll_ctl"];
@@ -92,7 +92,7 @@ fn a_connection_for_one_call_is_accepted_read_answered_and_watched_and_read_and_
 
 #[test]
 fn a_unix_connection_costs_two_questions_about_its_peer_more() {
-    testkit::require!("/usr/bin/strace");
+    testkit::require!(STRACE);
     let home = Namespace::new().unwrap();
     let traced = Traced::start(&home);
     let begin = ["epoll_wait", "accept4", "getsockopt", "getsockopt", "recvfrom", "sendto", "epoll_ctl"];

@@ -3,7 +3,7 @@
 use testkit::{Daemon, DaemonKind, Namespace, wait};
 
 use crate::registrar::{Registrar, Service, register, registered, service, services, shown};
-use crate::{inner_pid, ours, start};
+use crate::{ours, start};
 
 fn end(daemon: Daemon) {
     let stopped = daemon.stop().unwrap();
@@ -274,7 +274,10 @@ fn a_daemon_that_went_to_the_background_is_named_by_the_process_that_is_left() {
     register(&home, &services(3));
     let pid = home.process_named("rpcbind").unwrap().unwrap();
     let adopting = home.spawn(std::process::Command::new(crate::RPCBIND).args(["-f", "--adopt"])).unwrap();
-    let said = format!("adopted from rpcbind (pid {0}); now stop it, within 60 s: kill {0},", inner_pid(pid));
+    let said = format!(
+        "adopted from rpcbind (pid {0}); now stop it, within 60 s: kill {0},",
+        testkit::proc::status(pid, "NSpid:").unwrap()
+    );
     wait::until("adopted", || Ok(adopting.stderr().contains(&said).then_some(()))).unwrap();
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -3,18 +3,18 @@
 use std::io;
 use std::path::Path;
 
+use testkit::journal::grow_to_the_brink;
+use testkit::proc::is_gone;
+use testkit::strace::STRACE;
 use testkit::{Daemon, Namespace, Process, wait};
 
 use crate::registrar::{Registrar, Service, register, registered, service, services};
-use crate::{DIRECTORY, JOURNAL, RPCBIND, is_gone, ours, start, strace};
+use crate::{DIRECTORY, JOURNAL, ours, start, strace};
 
-const STRACE: &str = "/usr/bin/strace";
 /// Where system calls are written to.
 const TRACE: &str = "/run/trace";
 /// More steps than anything here has.
 const STEPS_MAX: usize = 200;
-/// The length from which a journal is written anew.
-const REWRITE_FROM: u64 = 256 << 10;
 
 /// The names of the system calls that `work` causes, in order.
 fn traced(home: &Namespace, daemon: &Daemon, work: impl FnOnce()) -> Vec<String> {
@@ -106,32 +106,22 @@ fn a_kill_while_the_journal_is_written_anew_loses_nothing_that_was_acknowledged(
     testkit::require!(STRACE);
     let calls = at_every_call_of_a_set(|home, _| {
         register(home, &services(10));
-        let stays = home.within(grow_to_the_brink).unwrap();
+        let stays = home.within(nearly_full).unwrap();
         services(10).into_iter().chain(stays).collect()
     });
     assert!(calls.iter().any(|call| call.starts_with("renameat")), "{calls:?}");
 }
 
 /// Registers and unregisters until one more SET has the journal written anew; answers what stays registered.
-fn grow_to_the_brink() -> Option<Service> {
+fn nearly_full() -> Option<Service> {
     let passing = Service { uid: 0, ..service(9_998) };
     let mut registrar = Registrar::connect(0).unwrap();
     let len = || std::fs::metadata(JOURNAL).unwrap().len();
-    let before = len();
-    assert!(registrar.set(&passing).unwrap());
-    let set = len() - before;
-    assert!(registrar.unset(&passing).unwrap());
-    let pair = len() - before;
-    while len() + pair <= REWRITE_FROM {
-        assert!(registrar.set(&passing).unwrap() && registrar.unset(&passing).unwrap());
-    }
-    // The rest, for which a pair is too much: one that stays.
-    let stays = (len() + set <= REWRITE_FROM).then_some(passing);
-    if let Some(passing) = &stays {
-        assert!(registrar.set(passing).unwrap());
-    }
-    assert!(len() <= REWRITE_FROM && len() + set > REWRITE_FROM, "{} of {REWRITE_FROM}", len());
-    stays
+    let stays = grow_to_the_brink(len, |is_set| {
+        let done = if is_set { registrar.set(&passing) } else { registrar.unset(&passing) };
+        assert!(done.unwrap());
+    });
+    stays.then_some(passing)
 }
 
 #[test]
@@ -186,10 +176,8 @@ fn a_kill_at_any_step_of_a_start_loses_nothing() {
     for call in ["fdatasync", "renameat", "fsync", "write", "unlinkat"] {
         for ordinal in 1..STEPS_MAX {
             let inject = format!("inject={call}:signal=KILL:when={ordinal}");
-            let mut kind = ours();
-            kind.program = STRACE.into();
-            kind = kind.arguments(["-f", "-q", "-o", "/dev/null", "-e", &inject, RPCBIND, "-f"]);
-            match Daemon::start(&home, &kind) {
+            let kind = ours().arguments(["-f"]);
+            match Daemon::start(&home, &kind.traced(["-f", "-q", "-o", "/dev/null", "-e", &inject])) {
                 Ok(daemon) => {
                     // It has fewer of these calls before it is ready; one that comes later may end it all the same.
                     end_traced(daemon);

@@ -5,20 +5,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::sync::Arc;
 
 use rustix::process::Signal;
 use testkit::activator::Supervised;
 use testkit::kernel::{Door, Kernel};
-use testkit::{Namespace, wait};
+use testkit::strace::{self, STRACE};
+use testkit::{Namespace, journal};
 
 use crate::{INSTALLED, NO_SOCKETS, install, registered, supervise, supervised};
 
-const STRACE: &str = "/usr/bin/strace";
 const PYTHON: &str = "/usr/bin/python3";
-/// The length from which a journal is written anew.
-const REWRITE_FROM: u64 = 256 << 10;
 /// A program that is nobody's.
 const PROGRAM: u32 = 0x2000_0000;
 
@@ -147,26 +144,10 @@ fn what_a_full_disk_does_not_take_is_there_after_a_kill_and_the_newer_of_two_tab
 
     shell(&home, "rm /run/rpcbind/filler");
     service.wait("durable again", |service| status(service) == "serving").unwrap();
-    // What has happened since then is in both; a run without a manager goes on in the directory alone, and is newer.
+    // What has happened since then is in both.
     service.signal(Signal::KILL).unwrap();
     service.wait_ready(3).unwrap();
     assert_eq!(registered(&home), expected);
-}
-
-/// Traces the daemon, and waits until that has begun.
-fn strace(home: &Namespace, service: &Supervised, arguments: &[&str]) -> testkit::Process {
-    let pid = service.pid().unwrap();
-    let status = |field: &str| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let value = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-        value.split_whitespace().last().unwrap_or("0").to_owned()
-    };
-    let mut command = Command::new(STRACE);
-    command.args(["-f", "-q"]).args(arguments).args(["-p", &status("NSpid:")]);
-    let tracer = home.spawn(&mut command).unwrap();
-    let begun = || Ok((status("TracerPid:") != "0" || service.pid() != Some(pid)).then_some(()));
-    wait::until("traced", begun).unwrap();
-    tracer
 }
 
 /// The lengths of the two memory files.
@@ -180,31 +161,18 @@ fn lens(service: &Supervised) -> Vec<u64> {
 }
 
 /// Registers and unregisters until one more SET has the table written anew.
-fn grow_to_the_brink(service: &Supervised, kernel: &mut Kernel) {
+fn nearly_full(service: &Supervised, kernel: &mut Kernel) {
     let mut change = |is_set: bool| {
         let done = if is_set { set(kernel, 999) } else { kernel.unset(PROGRAM + 999, 1, "tcp", "") };
         assert!(done.unwrap());
     };
-    let mut lens_after = |is_set| {
-        change(is_set);
-        lens(service)
-    };
-    let (before, after_set, after) = (lens_after(false), lens_after(true), lens_after(false));
+    let before = lens(service);
+    change(true);
+    let after = lens(service);
+    change(false);
     // Of both files only the one that counts grows.
     let grows = (0..before.len()).find(|index| before[*index] != after[*index]).unwrap();
-    let (set, pair) = (after_set[grows] - before[grows], after[grows] - before[grows]);
-    let mut len = after[grows];
-    while len + pair <= REWRITE_FROM {
-        change(true);
-        change(false);
-        len += pair;
-    }
-    // The rest, for which a pair is too much: one that stays.
-    if len + set <= REWRITE_FROM {
-        change(true);
-    }
-    len = lens(service)[grows];
-    assert!(len <= REWRITE_FROM && len + set > REWRITE_FROM, "{len}");
+    journal::grow_to_the_brink(|| lens(service)[grows], change);
 }
 
 /// Kills the daemon before each of these system calls of a SET in turn. Answers how often.
@@ -217,12 +185,12 @@ fn killed_in_a_set(calls: &[&str], prepare: impl Fn(&Supervised, &mut Kernel)) -
     for call in calls {
         for ordinal in 1..20 {
             let starts = service.starts();
-            let pid = i32::try_from(service.pid().unwrap()).unwrap();
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            let of = service.pid().unwrap();
+            let pid = rustix::process::Pid::from_raw(i32::try_from(of).unwrap()).unwrap();
             prepare(&service, &mut kernel(&home));
             let mut expected = registered(&home);
             let inject = format!("inject={call}:signal=KILL:when={ordinal}");
-            let tracer = strace(&home, &service, &["-o", "/dev/null", "-e", &inject]);
+            let tracer = strace::attach(&home, of, &["-o", "/dev/null", "-e", &inject]).unwrap();
             let answer = Kernel::connect(&home, Door::Path).and_then(|mut kernel| set(&mut kernel, 100));
             if answer.is_ok() {
                 // Killed afterwards, or not at all: then now. This one, and not the one that comes after it.
@@ -261,9 +229,7 @@ fn a_kill_before_any_system_call_of_a_set_loses_nothing_that_only_the_manager_ho
 fn a_kill_while_the_next_table_is_written_loses_nothing_that_only_the_manager_holds() {
     testkit::require!(STRACE);
     let calls = ["write", "ftruncate", "lseek"];
-    let kills = killed_in_a_set(&calls, |service, kernel| {
-        grow_to_the_brink(service, kernel);
-    });
+    let kills = killed_in_a_set(&calls, nearly_full);
     assert!(kills > calls.len(), "there are two writes, {kills} kills");
 }
 
