@@ -29,8 +29,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says what is left out and why. Fails where nothing may be: where the variable `CI` or `PORTMAP_NO_SKIP` is set and not
-/// empty, as for tests.
+/// Says what is left out and why. Fails where nothing may be: where the variable `CI` or `PORTMAP_NO_SKIP` is set and
+/// not empty, as for tests.
 pub(crate) fn skipped(why: &str) -> Result<(), Failure> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if ["CI", "PORTMAP_NO_SKIP"].into_iter().any(is_set) {

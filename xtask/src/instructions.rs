@@ -76,7 +76,10 @@ fn growing(counted: &[Line]) -> Vec<String> {
         let short = first(line)?;
         exceeds(line.instructions, short, GROWTH).then(|| {
             let Line { call, rows, strange, instructions } = line;
-            format!("{call} costs {instructions} instructions with {rows} rows after {strange} strange calls, {short} before")
+            format!(
+                "{call} costs {instructions} instructions with {rows} rows after {strange} strange calls, \
+                 {short} before"
+            )
         })
     });
     grown.collect()

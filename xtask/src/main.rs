@@ -22,8 +22,8 @@ usage: cargo xtask <command>
   purity                                 prove that the pure crates need no standard library
   fuzz [--seconds N] [TARGET]...         build the fuzz targets and run each for N seconds; without --seconds all
                                          share 100 seconds of each processor, and each gets 10 at least
-  bench [OPTIONS]                        measure what requests cost beside Debian's rpcbind and beside a server that only
-                                         answers; --help lists the options
+  bench [OPTIONS]                        measure what requests cost beside Debian's rpcbind and beside a server that
+                                         only answers; --help lists the options
   instructions [--write]                 count the instructions of calls, and hold them against those written down
   soak [--only PART] [--kills N] [--starts N] [--mixed-seconds N]
                                          kill the daemon under load (10,000 times) and time its starts (50); attack it

@@ -1,5 +1,5 @@
-//! What takes longer than a check may: the daemon killed again and again under load, its starts timed, the attacks on it
-//! with their full counts, and mixed load for so long that whatever grows is seen to grow.
+//! What takes longer than a check may: the daemon killed again and again under load, its starts timed, the attacks on
+//! it with their full counts, and mixed load for so long that whatever grows is seen to grow.
 
 use crate::command::{Failure, cargo, run};
 use crate::packages;

@@ -12,8 +12,8 @@ use crate::wire::Result;
 ///
 /// Each server runs in namespaces of its own, pinned to one core, with the load on another; rounds are interleaved.
 /// The figures are medians of the rounds: CPU time of the server for each answered request, user and system, as the
-/// kernel accounts it, unless the unit says otherwise. Ratios are medians of the rounds' own ratios, since the machine's
-/// mood is the same for all servers of a round.
+/// kernel accounts it, unless the unit says otherwise. Ratios are medians of the rounds' own ratios, since the
+/// machine's mood is the same for all servers of a round.
 ///
 /// Needs root. The exit status is 1 when a bar was missed, except with --quick.
 #[derive(Debug, Parser)]

@@ -87,7 +87,8 @@ impl Chart {
             let (x, y) = (self.x(*at), self.y(*value));
             let _ = writeln!(
                 svg,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"><title>{}: {value:.2} us</title></circle>",
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\">\
+                 <title>{}: {value:.2} us</title></circle>",
                 grouped(*at)
             );
         }

@@ -15,8 +15,8 @@ use crate::shown::{self, Line, Row};
 const INET: &[&str] = &["tcp", "tcp6", "udp", "udp6"];
 const ALL: &[&str] = &["tcp", "tcp6", "udp", "udp6", "local"];
 const USER: u32 = 1_000;
-/// The kernel chooses ports from here on, for each life of a service from as many: no port of a service that has died is
-/// another's by chance.
+/// The kernel chooses ports from here on, for each life of a service from as many: no port of a service that has died
+/// is another's by chance.
 const FIRST_PORT: usize = 12_000;
 const PORTS: usize = 400;
 /// Between two looks, which cost some processes each.

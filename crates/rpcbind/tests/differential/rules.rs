@@ -1,5 +1,5 @@
-//! What may differ between Debian's rpcbind and ours, and why. The first rule that allows a difference counts. One table,
-//! so one file.
+//! What may differ between Debian's rpcbind and ours, and why. The first rule that allows a difference counts. One
+//! table, so one file.
 
 use oncrpc::{Answer, AuthStatus};
 use testkit::differential::case::{Arguments, Credential, Framing, Place, Transport};
@@ -311,7 +311,7 @@ pub(crate) const RULES: &[Rule] = &[
     // Look-ups.
     Rule {
         name: "owners are told apart over the network",
-        reason: "The rows are the same; where the C daemon knows of nobody, we know the user, and root from port 1024 on.",
+        reason: "Where the C daemon knows of nobody, we know the user, and root from port 1024 on; rows are the same.",
         allows: |d| d.case.is(&[3, 4], 4) && only_owners_differ(d),
     },
     Rule {

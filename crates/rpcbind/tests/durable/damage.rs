@@ -150,7 +150,8 @@ const HOSTILE: [(&str, &str); 14] = [
     ("files of links", "ln -s /etc/shadow rpcbind.xdr; ln -s /etc/shadow portmap.xdr"),
     (
         "endless strings",
-        "{ printf '\\0\\0\\0\\1\\40\\0\\0\\1\\0\\0\\0\\1\\377\\377\\377\\377'; head -c 3000000 /dev/zero; } > rpcbind.xdr",
+        "{ printf '\\0\\0\\0\\1\\40\\0\\0\\1\\0\\0\\0\\1\\377\\377\\377\\377'; head -c 3000000 /dev/zero; } \
+         > rpcbind.xdr",
     ),
 ];
 

@@ -1,7 +1,7 @@
-//! Everything at once, for long: look-ups over every transport, changes, services that die, calls made for others, broken
-//! messages, connections that are dropped, reloads, interfaces that come and go. Memory stays what it is once it has
-//! settled, and afterwards there are as many descriptors and rows as before. How much is done in a second is bounded.
-//! `PORTMAP_MIXED_SECONDS` says for how long; `cargo xtask soak` makes it half an hour.
+//! Everything at once, for long: look-ups over every transport, changes, services that die, calls made for others,
+//! broken messages, connections that are dropped, reloads, interfaces that come and go. Memory stays what it is once it
+//! has settled, and afterwards there are as many descriptors and rows as before. How much is done in a second is
+//! bounded. `PORTMAP_MIXED_SECONDS` says for how long; `cargo xtask soak` makes it half an hour.
 
 mod broken;
 mod changes;
@@ -49,13 +49,9 @@ impl Sample {
             after: began.elapsed(),
             resident_kb: scene.kilobytes("Rss"),
             anonymous_kb: scene.kilobytes("Anonymous"),
-            descriptors: descriptors(scene),
+            descriptors: scene.descriptors(),
         }
     }
-}
-
-fn descriptors(scene: &Scene) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", scene.daemon.pid())).unwrap().count()
 }
 
 /// What is registered, in an order of its own.
@@ -132,7 +128,7 @@ fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
     let seconds = std::env::var("PORTMAP_MIXED_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
     let scene = Scene::new(CONFIGURATION);
     // Before anybody has connected.
-    let descriptors_before = descriptors(&scene);
+    let descriptors_before = scene.descriptors();
     let (_listener, called) = changes::services(&scene);
     scene.register(SERVICES);
     let rows_before = rows(&scene);
@@ -142,7 +138,7 @@ fn under_mixed_load_memory_stays_what_it_is_and_no_descriptor_or_row_is_left() {
     changes::take_back(&scene);
     let mut left = (0, 0);
     let same = wait::until("as many descriptors and the same rows as before", || {
-        let (descriptors, rows) = (descriptors(&scene), rows(&scene));
+        let (descriptors, rows) = (scene.descriptors(), rows(&scene));
         left = (descriptors, rows.len());
         Ok((descriptors <= descriptors_before && rows == rows_before).then_some(()))
     });
