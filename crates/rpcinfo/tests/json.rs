@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
+use testkit::programs::{self, COMPILER, TIRPC_HEADER};
 use testkit::{Daemon, DaemonKind, Namespace};
 
 /// What the page says: types by field, by section. The first section is the object itself.
@@ -83,18 +84,15 @@ fn json(home: &Namespace, arguments: &[&str]) -> Value {
 
 #[test]
 fn every_form_prints_the_document_that_is_described() {
-    testkit::require!(DaemonKind::DEBIAN, "/usr/sbin/rpcinfo", "/usr/bin/python3");
+    testkit::require!(DaemonKind::DEBIAN, "/usr/sbin/rpcinfo", COMPILER, TIRPC_HEADER);
     let home = Namespace::new().expect("a namespace");
     let other = Namespace::new().expect("another");
     home.connect(&other, &["10.9.8.7/24"], &["10.9.8.1/24"]).expect("a cable");
     other.write("/etc/hosts", "10.9.8.7 home.example\n").expect("written");
     let kind = DaemonKind::debian().argument("-r");
     let _daemon = Daemon::start(&home, &kind).expect("it starts");
-    // A program that an audit knows, by a SET of version 2 over the unix socket.
-    let script = "import socket, struct; stream = socket.socket(socket.AF_UNIX); \
-                  stream.connect('/run/rpcbind.sock'); stream.send(struct.pack('>15I', 0x80000038, 1, 0, 2, 100000, \
-                  2, 1, 0, 0, 0, 0, 100005, 3, 17, 650)); stream.recv(100)";
-    home.expect("/usr/bin/python3", &["-c", script]).expect("registered");
+    // A program that an audit knows.
+    programs::register(&home, 0, "udp", (100_005, 3), "0.0.0.0.2.138").expect("registered");
     let mut page = Page { sections: documented(), seen: BTreeSet::new() };
     // What the statistics count.
     for arguments in [&["-u", "10.9.8.7", "999999"][..], &["--timeout", "1", "-b", "100000", "4"]] {

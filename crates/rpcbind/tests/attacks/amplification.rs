@@ -68,7 +68,7 @@ fn a_flood_brings_out_fewer_packets_and_bytes_than_it_brings() {
     for configuration in [UNLIMITED, ""] {
         let scene = Scene::new(configuration);
         scene.register(23);
-        let before = frames::counters(&scene.home);
+        let before = frames::counters(&scene);
         if configuration.is_empty() {
             // With the limits most of it is dropped: what is sent is not waited for.
             let client = ask::udp(&scene.other, THERE4, here4());
@@ -88,7 +88,7 @@ fn a_flood_brings_out_fewer_packets_and_bytes_than_it_brings() {
                 }
             }
         }
-        let after = frames::counters(&scene.home);
+        let after = frames::counters(&scene);
         let [bytes_in, packets_in, bytes_out, packets_out] =
             std::array::from_fn(|place| after[place] - before[place]);
         println!("in {packets_in} packets, {bytes_in} bytes; out {packets_out}, {bytes_out}");
@@ -102,7 +102,7 @@ fn a_flood_brings_out_fewer_packets_and_bytes_than_it_brings() {
 fn groups_and_servers_ports_and_replies_are_never_answered() {
     testkit::require!("/usr/bin/python3");
     let scene = Scene::new(UNLIMITED);
-    let to = frames::hardware(&scene.home);
+    let to = frames::hardware(&scene);
     let (null, dump) = (calls::null(4), calls::mapper(2, 4, &[]));
     let reply = calls::words(&[7, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     let mut sent = Vec::new();
@@ -126,11 +126,11 @@ fn groups_and_servers_ports_and_replies_are_never_answered() {
     }
     sent.push(datagram(Ends::new(THERE4, 40_000, HERE4), &reply, to));
     sent.push(datagram(Ends::new(THERE6, 40_000, HERE6), &reply, to));
-    let answers = answers_to(&scene.home, &scene.other, sent);
+    let answers = answers_to(&scene, sent);
     assert!(answers.is_empty(), "{answers:?}");
     // The tool sees what is answered.
     let legal = vec![datagram(Ends::new(THERE4, 40_000, HERE4), &null, to)];
-    assert_eq!(answers_to(&scene.home, &scene.other, legal).len(), 1);
+    assert_eq!(answers_to(&scene, legal).len(), 1);
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn two_daemons_pointed_at_each_other_say_nothing() {
     testkit::require!("/usr/bin/python3");
     let scene = Scene::new(UNLIMITED);
     let _other = testkit::Daemon::start(&scene.other, &testkit::DaemonKind::ours(crate::RPCBIND)).unwrap();
-    let to = frames::hardware(&scene.home);
+    let to = frames::hardware(&scene);
     let sent = (0..20).map(|_| datagram(Ends::new(THERE4, 111, HERE4), &calls::null(4), to)).collect();
-    let answers = answers_to(&scene.home, &scene.other, sent);
+    let answers = answers_to(&scene, sent);
     assert!(answers.is_empty(), "{answers:?}");
 }
 

@@ -23,12 +23,6 @@ pub(crate) fn message(program: u32, version: u32, procedure: u32, arguments: &[u
     [words(&[7, 0, 2, program, version, procedure, 0, 0, 0, 0]), arguments.to_vec()].concat()
 }
 
-/// A message as a record of one fragment.
-pub(crate) fn record(message: &[u8]) -> Vec<u8> {
-    let mark = 0x8000_0000 | u32::try_from(message.len()).unwrap();
-    [&mark.to_be_bytes()[..], message].concat()
-}
-
 /// The same with another transaction id.
 pub(crate) fn with_xid(mut message: Vec<u8>, xid: u32) -> Vec<u8> {
     message[..4].copy_from_slice(&xid.to_be_bytes());

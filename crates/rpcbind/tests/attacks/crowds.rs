@@ -87,7 +87,7 @@ fn clients_that_ask_for_lists_and_never_read_are_closed_and_disturb_nobody() {
     let scene = Scene::new("");
     scene.register(1_000);
     let memory = scene.kilobytes("Rss");
-    let lists = calls::record(&calls::mapper(4, 4, &[])).repeat(100);
+    let lists = ask::as_record(&calls::mapper(4, 4, &[])).repeat(100);
     let mut crowd: Vec<TcpStream> = (0..32).map(|_| ask::tcp(&scene.other, &here4().to_string())).collect();
     crowd.iter().for_each(|one| one.set_nonblocking(true).unwrap());
     let (began, ticks) = (Instant::now(), scene.cpu_ticks());
@@ -127,7 +127,7 @@ fn clients_that_send_a_byte_at_a_time_are_closed_in_ten_seconds_and_disturb_nobo
     let mut crowd: Vec<(TcpStream, usize)> =
         (0..count(500, 200)).map(|_| (ask::tcp(&scene.other, &here4().to_string()), 0)).collect();
     let all_there = Instant::now();
-    let record = calls::record(&calls::null(4));
+    let record = ask::as_record(&calls::null(4));
     let mut others = Others::new(&scene);
     while !crowd.is_empty() {
         // The last byte is never sent.

@@ -19,7 +19,7 @@ fn changes() -> [Vec<u8>; 4] {
 fn forged_changes_change_nothing(lax: bool) {
     let scene = Scene::new(UNLIMITED);
     if lax {
-        let settings: String = ["all", "default", "lo", &frames::cable(&scene.home)]
+        let settings: String = ["all", "default", "lo", &scene.cable]
             .iter()
             .flat_map(|link| {
                 ["route_localnet=1", "accept_local=1", "rp_filter=0"]
@@ -30,7 +30,7 @@ fn forged_changes_change_nothing(lax: bool) {
     }
     scene.register(3);
     let before = testkit::table::dump(&scene.home).unwrap();
-    let to = frames::hardware(&scene.home);
+    let to = frames::hardware(&scene);
     let mut sent = Vec::new();
     let v4 = ["127.0.0.1", "127.1.2.3", HERE4, THERE4, "198.51.100.7"];
     let v6 = ["::1", "::ffff:127.0.0.1", HERE6, THERE6, "2001:db8::7", "::127.0.0.1"];
@@ -43,7 +43,7 @@ fn forged_changes_change_nothing(lax: bool) {
             }
         }
     }
-    for answer in answers_to(&scene.home, &scene.other, sent) {
+    for answer in answers_to(&scene, sent) {
         // A refusal: accepted replies have the word 0 behind REPLY, these 1.
         assert!(answer.contains("000000070000000100000001"), "{answer}");
     }
@@ -96,13 +96,13 @@ fn complaints_about_closed_ports_cost_nothing() {
     testkit::require!("/usr/bin/python3");
     let _alone = crate::alone();
     let scene = Scene::new("");
-    let to = frames::hardware(&scene.home);
+    let to = frames::hardware(&scene);
     scene.is_well();
     let memory = scene.kilobytes("Rss");
     let sent = (0..count(100_000, 3_000))
         .map(|number| frames::unreachable(to, u16::try_from(1_024 + number % 60_000).unwrap()))
         .collect();
-    let answers = answers_to(&scene.home, &scene.other, sent);
+    let answers = answers_to(&scene, sent);
     assert!(answers.is_empty(), "{answers:?}");
     let grown = scene.kilobytes("Rss").saturating_sub(memory);
     assert!(grown <= 64, "{grown} kB more");

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
-use testkit::Namespace;
+use crate::{Scene, ask, calls};
 
 /// Sends the frames of a file, then prints each frame that comes in until all of the words wanted were seen.
 const TOOL: &str = r#"
@@ -43,25 +43,18 @@ impl Ends {
     }
 }
 
-/// The name of a machine's only cable.
-pub(crate) fn cable(home: &Namespace) -> String {
-    let links = home.expect("ip", &["-o", "link", "show", "type", "veth"]).unwrap();
-    let name = links.split(": ").nth(1).unwrap();
-    name.split('@').next().unwrap().to_owned()
-}
-
-/// The hardware address of a machine's only cable.
-pub(crate) fn hardware(home: &Namespace) -> [u8; 6] {
-    let links = home.expect("ip", &["-o", "link", "show", "type", "veth"]).unwrap();
-    let address = links.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap();
+/// The hardware address of the daemon's end of the cable.
+pub(crate) fn hardware(scene: &Scene) -> [u8; 6] {
+    let link = scene.home.expect("ip", &["-o", "link", "show", "dev", &scene.cable]).unwrap();
+    let address = link.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap();
     let bytes: Vec<u8> = address.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
     bytes.try_into().unwrap()
 }
 
-/// The number of bytes and packets that came in by a machine's only cable, and that went out.
-pub(crate) fn counters(home: &Namespace) -> [u64; 4] {
-    let name = format!("{}:", cable(home));
-    let table = home.expect("cat", &["/proc/net/dev"]).unwrap();
+/// The number of bytes and packets that came in by the daemon's end of the cable, and that went out.
+pub(crate) fn counters(scene: &Scene) -> [u64; 4] {
+    let name = format!("{}:", scene.cable);
+    let table = scene.home.expect("cat", &["/proc/net/dev"]).unwrap();
     let line = table.lines().find_map(|line| line.trim().strip_prefix(&name)).unwrap();
     let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
     [numbers[0], numbers[1], numbers[8], numbers[9]]
@@ -148,24 +141,24 @@ pub(crate) fn unreachable(to: [u8; 6], port: u16) -> Vec<u8> {
 
 /// Sends frames from the stranger's machine, and two calls of its own after them; answers how many UDP packets came
 /// from port 111 besides the answers to these two.
-pub(crate) fn answers_to(home: &Namespace, other: &Namespace, mut frames: Vec<Vec<u8>>) -> Vec<String> {
-    let to = hardware(home);
+pub(crate) fn answers_to(scene: &Scene, mut frames: Vec<Vec<u8>>) -> Vec<String> {
+    let to = hardware(scene);
     let last = [(crate::THERE4, crate::HERE4, LAST4), (crate::THERE6, crate::HERE6, LAST6)];
     // Addresses that nobody else uses, so that no limit is reached; the neighbour is known before.
     for (from, here, xid) in last {
-        let call = super::calls::with_xid(super::calls::null(4), xid);
+        let call = calls::with_xid(calls::null(4), xid);
         frames.push(datagram(Ends::new(from, 47_000, here), &call, to));
         let socket = std::net::SocketAddr::new(here.parse().unwrap(), 111);
-        let client = crate::ask::udp(other, from, socket);
-        assert_eq!(crate::ask::over_udp(&client, &super::calls::null(4)).unwrap().len(), 24);
+        let client = ask::udp(&scene.other, from, socket);
+        assert_eq!(ask::over_udp(&client, &calls::null(4)).unwrap().len(), 24);
     }
     let lines: String = frames.iter().map(|frame| hex(frame) + "\n").collect();
-    other.write("/run/frames", &lines).unwrap();
+    scene.other.write("/run/frames", &lines).unwrap();
     let mut command = Command::new("/usr/bin/python3");
-    command.args(["-c", TOOL, &cable(other), "/run/frames"]);
+    command.args(["-c", TOOL, &scene.cable, "/run/frames"]);
     // The words: transaction id, REPLY.
     command.args(last.map(|(_, _, xid)| format!("{xid:08x}00000001")));
-    let end = other.run(&mut command).unwrap();
+    let end = scene.other.run(&mut command).unwrap();
     assert!(end.status.success(), "{end:?}");
     let is_answer = |frame: &&str| match (frame.get(24..28), frame.get(46..48), frame.get(40..42)) {
         (Some("0800"), Some("11"), _) => frame.get(68..72) == Some("006f"),

@@ -40,6 +40,7 @@ fn lengths_that_lie_are_errors_and_nothing_is_allocated_for_them() {
     let udp = ask::udp(&scene.home, "127.0.0.1", "127.0.0.1:111".parse().unwrap());
     let far = ask::udp(&scene.other, THERE4, here4());
     let unix = ask::unix(&scene.home, testkit::daemon::SOCKET);
+    let streams = [ask::tcp(&scene.home, "127.0.0.1:111"), ask::tcp(&scene.other, &here4().to_string())];
     scene.is_well();
     let before = scene.kilobytes("VmPeak");
     let mut asked = 0;
@@ -65,8 +66,9 @@ fn lengths_that_lie_are_errors_and_nothing_is_allocated_for_them() {
                 }
                 if liar[23] != 5 && liar[23] != 10 {
                     refused(&ask::over(&unix, &liar).unwrap());
+                    streams.iter().for_each(|stream| refused(&ask::over(stream, &liar).unwrap()));
                 }
-                asked += 3;
+                asked += 5;
                 if asked >= count(20_000, 2_000) {
                     break 'all;
                 }

@@ -1,10 +1,11 @@
 //! What strangers and users can make the daemon write: one escaped line for each event, and not many of them.
 
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use testkit::wait;
 
-use crate::{Scene, THERE4, ask, calls, count, here4};
+use crate::{Scene, THERE4, as_user, ask, calls, count, here4};
 
 /// Strings that would do something to whoever reads them.
 const ODD: [&str; 4] = ["udp\nrpcbind: error: forged", "\x1b[2J", "\r\x07\u{9b}", "\"'\\%s%n\0"];
@@ -17,14 +18,7 @@ fn every_refused_change_is_a_line_with_who_what_and_why() {
         wait::until(line, || Ok(scene.daemon.stderr().lines().any(|said| said == line).then_some(())))
             .unwrap();
     };
-    let unix = scene
-        .home
-        .within(|| {
-            let uid = rustix::process::Uid::from_raw(1_000);
-            rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
-            std::os::unix::net::UnixStream::connect(testkit::daemon::SOCKET).unwrap()
-        })
-        .unwrap();
+    let unix = as_user(&scene.home, 1_000, || UnixStream::connect(testkit::daemon::SOCKET).unwrap());
     ask::over(&unix, &calls::set(100_003, 3, "udp", "0.0.0.0.8.1")).unwrap();
     said("rpcbind: warning: set of 100003 (nfs) refused to uid 1000: reserved program");
     ask::over(&unix, &calls::unset(100_000, 4, "")).unwrap();

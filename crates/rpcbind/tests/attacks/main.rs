@@ -25,7 +25,9 @@ mod users;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use testkit::{Daemon, DaemonKind, Namespace, ask};
+use rustix::process::Uid;
+use rustix::thread::set_thread_res_uid;
+use testkit::{Daemon, DaemonKind, Namespace, ask, proc};
 
 /// The daemon under test.
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
@@ -61,6 +63,8 @@ const UNLIMITED: &str = "[limits]\nreplies-per-second = 1000000\nreplies-burst =
 struct Scene {
     home: Namespace,
     other: Namespace,
+    /// The name of both ends of the cable.
+    cable: String,
     daemon: Daemon,
 }
 
@@ -73,11 +77,12 @@ impl Scene {
         let (home, other) = (Namespace::new().unwrap(), Namespace::new().unwrap());
         let (here4, here6) = (format!("{HERE4}/24"), format!("{HERE6}/64"));
         let (there4, there6) = (format!("{THERE4}/24"), format!("{THERE6}/64"));
-        home.connect(&other, &[&here4, &here6], &[&there4, &there6, "10.2.0.9/24"]).unwrap();
-        home.expect("ip", &["route", "add", "10.2.0.0/24", "dev", &frames::cable(&home)]).unwrap();
+        let there = [&there4, &there6, "10.2.0.9/24"];
+        let cable = home.cable(&other, &[&here4, &here6], &there).unwrap();
+        home.expect("ip", &["route", "add", "10.2.0.0/24", "dev", &cable]).unwrap();
         home.write("/etc/rpcbind.toml", configuration).unwrap();
         let daemon = Daemon::start(&home, kind).unwrap();
-        Self { home, other, daemon }
+        Self { home, other, cable, daemon }
     }
 
     /// Registers so many services, as root.
@@ -100,9 +105,12 @@ impl Scene {
 
     /// CPU time of the daemon so far, in hundredths of a second.
     fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.pid())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        proc::cpu_ticks(self.daemon.pid()).unwrap()
+    }
+
+    /// How many descriptors the daemon has open.
+    fn descriptors(&self) -> usize {
+        proc::descriptors(self.daemon.pid()).unwrap()
     }
 
     /// The daemon answers everywhere.
@@ -116,6 +124,16 @@ impl Scene {
         let unix = ask::unix(&self.home, testkit::daemon::SOCKET);
         assert_eq!(ask::over(unix, &null).unwrap().len(), 24);
     }
+}
+
+/// Does something as this user, in a machine.
+fn as_user<T: Send>(home: &Namespace, uid: u32, work: impl FnOnce() -> T + Send) -> T {
+    home.within(|| {
+        let uid = Uid::from_raw(uid);
+        set_thread_res_uid(uid, uid, uid).unwrap();
+        work()
+    })
+    .unwrap()
 }
 
 fn here4() -> SocketAddr {

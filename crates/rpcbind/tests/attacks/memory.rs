@@ -6,13 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
-use rustix::thread::set_thread_res_uid;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use testkit::{DaemonKind, wait};
 
 use crate::frames::{self, Ends, answers_to, datagram};
 use crate::group::Group;
-use crate::{HERE4, RPCBIND, Scene, ask, calls, count, here4, is_full};
+use crate::{HERE4, RPCBIND, Scene, as_user, ask, calls, count, here4, is_full};
 
 const MIB: usize = 1 << 20;
 /// MemoryMax= and LimitNOFILE= of the unit that is shipped.
@@ -43,12 +42,9 @@ fn idle_users(scene: &Scene, connections: usize) -> Vec<UnixStream> {
     let mut idle = Vec::new();
     for uid in (1_001..).take(connections.div_ceil(OF_A_USER)) {
         let these = (connections - idle.len()).min(OF_A_USER);
-        let connect = || {
-            let uid = Uid::from_raw(uid);
-            set_thread_res_uid(uid, uid, uid).unwrap();
+        idle.extend(as_user(&scene.home, uid, || {
             (0..these).map(|_| UnixStream::connect(testkit::daemon::SOCKET).unwrap()).collect::<Vec<_>>()
-        };
-        idle.extend(scene.home.within(connect).unwrap());
+        }));
     }
     idle
 }
@@ -80,7 +76,7 @@ fn fill_the_table(scene: &Scene) -> u32 {
     loop {
         let sets = (added..added + 64).map(|number| {
             let address = format!("/run/{number:0>102}");
-            calls::record(&calls::set(400_000 + number, 1, "local", address))
+            ask::as_record(&calls::set(400_000 + number, 1, "local", address))
         });
         (&stream).write_all(&sets.flatten().collect::<Vec<u8>>()).unwrap();
         for _ in 0..64 {
@@ -104,13 +100,13 @@ fn fill_the_statistics(scene: &Scene) {
 
 /// Has strangers of very many networks ask.
 fn fill_the_limiter(scene: &Scene) {
-    let to = frames::hardware(&scene.home);
+    let to = frames::hardware(scene);
     let networks = u32::try_from(count(60_000, 6_000)).unwrap();
     let frames = (0..networks).map(|number| {
         let [_, a, b, c] = number.to_be_bytes();
         datagram(Ends::new(&format!("{}.{b}.{c}.9", 100 + a), 4_000, HERE4), &calls::null(4), to)
     });
-    answers_to(&scene.home, &scene.other, frames.collect());
+    answers_to(scene, frames.collect());
 }
 
 /// Another table than before: who is in the middle of reading it keeps the old one.
@@ -153,8 +149,8 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     let mut crowd = Vec::new();
     fill_up(&scene, &mut crowd, tcp);
     println!("{tcp} TCP and {unix} unix connections");
-    let lists = calls::record(&calls::mapper(4, 4, &[])).repeat(200);
-    let statistics = calls::record(&calls::mapper(4, 12, &[])).repeat(200);
+    let lists = ask::as_record(&calls::mapper(4, 4, &[])).repeat(200);
+    let statistics = ask::as_record(&calls::mapper(4, 12, &[])).repeat(200);
     let began = Instant::now();
     // Five generations of the table, four of them old.
     for readers in crowd.chunks(NOT_READING / 5).take(5) {
@@ -194,14 +190,14 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     } else {
         testkit::skip::say("too slow a machine for busy connections: most are idle instead");
     }
-    let open = || std::fs::read_dir(format!("/proc/{}/fd", scene.daemon.pid())).unwrap().count();
     wait::until("all connections", || {
         // Those whose time is over go on being closed.
         fill_up(&scene, &mut crowd, tcp);
-        Ok((open() >= tcp + unix).then_some(()))
+        Ok((scene.descriptors() >= tcp + unix).then_some(()))
     })
     .unwrap();
-    assert!(open() <= descriptors, "{} of {descriptors}", open());
+    let open = scene.descriptors();
+    assert!(open <= descriptors, "{open} of {descriptors}");
     scene.is_well();
 
     let anonymous = scene.kilobytes("Anonymous") * 1024;

@@ -68,7 +68,7 @@ fn a_call_that_was_cut_anywhere_never_succeeds_in_whatever_order_it_comes() {
             }
         }
         for stream in &streams {
-            let records = [&other[..], piece, &last].map(calls::record).concat();
+            let records = [&other[..], piece, &last].map(ask::as_record).concat();
             (&mut &*stream).write_all(&records).unwrap();
             loop {
                 let reply = table::record(&mut &*stream).unwrap();

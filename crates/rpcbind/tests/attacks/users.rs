@@ -4,12 +4,10 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use rustix::process::Uid;
-use rustix::thread::set_thread_res_uid;
 use testkit::Namespace;
 use testkit::table::{Row, dump};
 
-use crate::{HERE4, Scene, ask, calls, count};
+use crate::{HERE4, Scene, as_user, ask, calls, count};
 
 const ALICE: u32 = 1_000;
 const BOB: u32 = 1_001;
@@ -17,16 +15,6 @@ const LOOPBACK: &str = "127.0.0.1:111";
 /// What only root and system users register.
 const RESERVED: [u32; 11] =
     [100_003, 100_005, 100_021, 100_024, 100_011, 100_227, 100_004, 100_007, 100_009, 100_028, 100_069];
-
-/// Does something as this user, in a machine.
-fn as_user<T: Send>(home: &Namespace, uid: u32, work: impl FnOnce() -> T + Send) -> T {
-    home.within(|| {
-        let uid = Uid::from_raw(uid);
-        set_thread_res_uid(uid, uid, uid).unwrap();
-        work()
-    })
-    .unwrap()
-}
 
 /// The ways to the daemon that do not leave the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,10 +263,15 @@ fn a_shared_port_or_a_closed_socket_makes_nobody_root() {
     let _root = as_user(home, 0, shared);
     let times = u32::try_from(count(10_000, 300)).unwrap();
     let set = |program: u32| calls::set(program, 1, "udp", "0.0.0.0.19.136");
+    let other = ask::udp(home, "127.0.0.1", LOOPBACK.parse().unwrap());
     // Alice's of the round before.
     let mut still_open = None;
     let mut sent = 0;
     for number in 0..times {
+        if number % 32 == 0 {
+            // What was sent is not dropped: there are never many in the queue.
+            assert_eq!(ask::until_answered(&other, &calls::null(4)).len(), 24);
+        }
         let _system = (number % 2 == 0).then(|| as_user(home, 33, shared));
         let message = set(1_000_000 + number);
         let socket = as_user(home, ALICE, || {
@@ -297,7 +290,7 @@ fn a_shared_port_or_a_closed_socket_makes_nobody_root() {
         as_user(home, ALICE, || {
             bind(0).unwrap().send_to(&set(2_000_000 + number), LOOPBACK).unwrap();
             let mut stream = TcpStream::connect(LOOPBACK).unwrap();
-            std::io::Write::write_all(&mut stream, &calls::record(&set(3_000_000 + number))).unwrap();
+            std::io::Write::write_all(&mut stream, &ask::as_record(&set(3_000_000 + number))).unwrap();
             if number % 3 == 1 {
                 // Closed with a reset instead of in order.
                 socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
