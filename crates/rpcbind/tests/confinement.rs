@@ -8,11 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use oncrpc::xdr::{Encode, Writer};
-use oncrpc::{Call, Xid, bind};
+use oncrpc::bind;
 use rustix::process::Signal;
 use testkit::strace::STRACE;
-use testkit::{Daemon, DaemonKind, Finished, Namespace, ask, wait};
+use testkit::{Daemon, DaemonKind, Finished, Namespace, ask, programs, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
 
@@ -44,7 +43,7 @@ fn the_self_test_shows_each_refusal() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let program = directory.path().join("rpcbind");
-        std::fs::copy(RPCBIND, &program).unwrap();
+        programs::copy(&home, RPCBIND, &program).unwrap();
         let end = shell(&home, &format!("exec {user}{} --self-test", program.display()));
         assert!(end.status.success(), "{end:?}");
         let rows: Vec<(&str, &str)> = end
@@ -133,7 +132,7 @@ fn who_registers_is_known_while_confined() {
     let home = Namespace::new().unwrap();
     let _daemon = Daemon::start(&home, &DaemonKind::ours(RPCBIND)).unwrap();
     for (program, uid) in [(400_000, 1000), (400_001, 1001)] {
-        testkit::programs::register(&home, uid, "tcp", (program, 1), "0.0.0.0.200.1").unwrap();
+        programs::register(&home, uid, "tcp", (program, 1), "0.0.0.0.200.1").unwrap();
         let rows = testkit::table::dump(&home).unwrap();
         let row = rows.iter().find(|row| row.program == program).unwrap();
         assert_eq!(row.owner, uid.to_string());
@@ -174,9 +173,7 @@ fn whole_replies_follow_the_name_of_an_interface_that_is_made_renamed_and_made_a
         let lines = format!("ip link set {from} down && ip link set {from} name {to} && ip link set {to} up");
         home.expect("sh", &["-c", &lines]).unwrap();
     };
-    let mut message = [0; 40];
-    let call = Call::new(Xid(7), bind::PROGRAM, bind::V4, bind::DUMP);
-    call.encode(&mut Writer::new(&mut message)).unwrap();
+    let message = ask::message(bind::V4, bind::DUMP, &[]);
     let replies_are = |whole: bool, when: &str| {
         let asked = || {
             let client = ask::udp(&other, "10.9.8.1", "10.9.8.7:111".parse().unwrap());

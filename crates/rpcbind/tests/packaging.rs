@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use oncrpc::{Program, bind};
-use testkit::{Namespace, Process, ask, wait};
+use testkit::strace::STRACE;
+use testkit::{Namespace, Process, ask, programs, wait};
 
 const RPCBIND: &str = env!("CARGO_BIN_EXE_rpcbind");
 const ANALYZE: &str = "/usr/bin/systemd-analyze";
@@ -54,17 +55,17 @@ fn the_unit_hides_no_uid_and_no_socket_from_the_daemon() {
 
 #[test]
 fn the_units_filter_allows_every_system_call_of_a_whole_run() {
-    testkit::require!(ANALYZE, "/usr/bin/strace", "/usr/bin/setpriv");
+    testkit::require!(ANALYZE, STRACE, "/usr/bin/setpriv");
     let home = Namespace::new().unwrap();
     let user = testkit::namespace::uid_of("_rpc").unwrap().to_string();
     let (directory, program) = (tempfile::tempdir().unwrap(), PathBuf::from("/var/lib/rpcbind-under-test"));
     // As the unit starts it: the user, no capability, no way to more, the state directory its own.
-    home.within(|| std::fs::copy(RPCBIND, &program)).unwrap().unwrap();
+    programs::copy(&home, RPCBIND, &program).unwrap();
     home.expect("install", &["-d", "-o", &user, "/run/rpcbind"]).unwrap();
     let _manager = home.within(|| UnixDatagram::bind("/run/notify")).unwrap().unwrap();
     home.expect("chmod", &["777", "/run/notify"]).unwrap();
     let trace = directory.path().join("trace");
-    let mut command = Command::new("/usr/bin/strace");
+    let mut command = Command::new(STRACE);
     command.args(["-f", "-o"]).arg(&trace).args([
         "setpriv",
         "--reuid",

@@ -125,13 +125,22 @@ pub fn run_as(home: &Namespace, uid: u32, program: &Path, arguments: &[&str]) ->
     Err(io::Error::other(format!("{} {}: {finished:?}", program.display(), arguments.join(" "))))
 }
 
+/// Copies a program to a path of the namespace, where any user may run it. Another process does it: a file that this one
+/// has open for writing could not be run, should a thread fork now.
+///
+/// # Errors
+/// What `install` said.
+pub fn copy(home: &Namespace, program: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    let [from, to] = [program.as_ref(), to.as_ref()].map(Path::to_string_lossy);
+    home.expect("install", &["-D", &from, &to]).map(drop)
+}
+
 /// Any user may run what lies in the namespace's `/run`; the build's own directory may be closed to most.
 fn install(home: &Namespace, once: &OnceLock<Result<PathBuf, String>>, name: &str) -> io::Result<PathBuf> {
     let built = once.get_or_init(|| compile(name).map_err(|error| error.to_string()));
     let built = built.clone().map_err(io::Error::other)?;
     let place = Path::new("/run/testkit").join(name);
-    // By another process: a file that this one has open for writing could not be run, should a thread fork now.
-    home.expect("install", &["-D", &built.to_string_lossy(), &place.to_string_lossy()])?;
+    copy(home, built, &place)?;
     Ok(place)
 }
 

@@ -135,7 +135,7 @@ fn without_root_the_ways_out_are_named_and_work() {
     // Where another user can execute it, and where it can make a socket.
     let directory = tempfile::tempdir().unwrap();
     let binary = directory.path().join("rpcbind");
-    std::fs::copy(RPCBIND, &binary).unwrap();
+    testkit::programs::copy(&home, RPCBIND, &binary).unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let (binary, directory) = (binary.display(), directory.path().display());
     let user = "setpriv --reuid 1000 --regid 1000 --clear-groups";

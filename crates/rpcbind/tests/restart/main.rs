@@ -27,12 +27,8 @@ const SOCKETS: &str = "[Socket]\nListenStream=/run/rpcbind.sock\nListenStream=0.
 
 /// Puts the binary where the unit finds it, in the place of the one before.
 fn install(home: &Namespace) {
-    let installed = home.within(|| {
-        std::fs::create_dir_all("/run/bin")?;
-        std::fs::copy(RPCBIND, "/run/bin/new")?;
-        std::fs::rename("/run/bin/new", INSTALLED)
-    });
-    installed.unwrap().unwrap();
+    testkit::programs::copy(home, RPCBIND, "/run/bin/new").unwrap();
+    home.within(|| std::fs::rename("/run/bin/new", INSTALLED)).unwrap().unwrap();
 }
 
 /// A machine with the daemon under a manager, with these sockets and more settings of its unit.

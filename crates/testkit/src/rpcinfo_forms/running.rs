@@ -10,7 +10,7 @@ use std::process::Command;
 use super::{Form, Outcome, Setting, USER};
 use crate::daemon::{Daemon, DaemonKind};
 use crate::namespace::Namespace;
-use crate::programs::{register, run_as, v2_peer};
+use crate::programs::{copy, register, run_as, v2_peer};
 use crate::services::{STATD, Service, ServiceKind};
 use crate::table;
 
@@ -38,11 +38,8 @@ pub fn run(rpcinfo: &Path, kind: &DaemonKind, forms: &[Form]) -> io::Result<Vec<
 /// The tool where every user can start it: where it was built only its owner may be let in.
 fn everybodys(tool: &Path, directory: &Path) -> io::Result<PathBuf> {
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
-    let (tool, place) = (tool.canonicalize()?, directory.join("rpcinfo"));
-    // A link at best: a file that was just written cannot be started while another test is starting a child.
-    if std::fs::hard_link(&tool, &place).is_err() {
-        std::fs::copy(&tool, &place)?;
-    }
+    let place = directory.join("rpcinfo");
+    copy(&Namespace::new()?, tool.canonicalize()?, &place)?;
     Ok(place)
 }
 
