@@ -222,8 +222,19 @@ impl Registry {
     /// The exact row, or else the one of this program and netid that was registered last.
     #[inline]
     pub(crate) fn any_version(&self, program: Program, version: Version, netid: Netid) -> Option<&Entry> {
+        self.rows.get(self.any_slot(program, version, netid)?)
+    }
+
+    /// The port of [`Registry::any_version`]; 0 of a row without one.
+    #[inline]
+    pub(crate) fn any_port(&self, program: Program, version: Version, netid: Netid) -> Option<u16> {
+        self.rows.port(self.any_slot(program, version, netid)?)
+    }
+
+    #[inline]
+    fn any_slot(&self, program: Program, version: Version, netid: Netid) -> Option<Slot> {
         let slot = self.rows.last(Key::Exact(program, version, netid));
-        self.rows.get(slot.or_else(|| self.rows.last(Key::Transport(program, netid)))?)
+        slot.or_else(|| self.rows.last(Key::Transport(program, netid)))
     }
 
     /// Every version of a program on a netid, in the order of registration.

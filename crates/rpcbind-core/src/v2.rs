@@ -47,7 +47,7 @@ fn question(service: &mut Service, ask: &Ask<'_>, mut why: Why, writer: Writer<'
 /// The port of a service; any version's when the one asked for is not registered.
 fn port_of(service: &mut Service, program: Program, version: Version, protocol: Protocol) -> Option<u16> {
     let netid = netid_of(protocol)?;
-    let port = service.registry.any_version(program, version, netid).map(super::registry::Entry::port);
+    let port = service.registry.any_port(program, version, netid);
     service.count_lookup(V2, program, version, netid, port.is_some_and(|port| port > 0));
     port
 }

@@ -70,15 +70,15 @@ impl Key {
         }
     }
 
-    fn is_of(self, row: &Row) -> bool {
+    fn is_of(self, head: &Head) -> bool {
         match self {
             Self::Exact(program, version, netid) => {
-                row.program == program && row.version == version && row.netid == netid
+                head.program == program && head.version == version && head.netid == netid
             }
-            Self::Transport(program, netid) => row.program == program && row.netid == netid,
-            Self::Version(program, version) => row.program == program && row.version == version,
-            Self::Program(program) => row.program == program,
-            Self::Owner(owner) => row.owner == owner,
+            Self::Transport(program, netid) => head.program == program && head.netid == netid,
+            Self::Version(program, version) => head.program == program && head.version == version,
+            Self::Program(program) => head.program == program,
+            Self::Owner(owner) => head.owner == owner,
         }
     }
 
@@ -107,7 +107,7 @@ struct Link {
     count: u32,
 }
 
-/// What a look-up reads of it is in one cache line: in a long table each line is a wait for memory.
+/// What an answer reads of it is in one cache line: in a long table each line is a wait for memory.
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Occupied {
@@ -116,11 +116,31 @@ struct Occupied {
     links: [Link; KINDS + 1],
 }
 
+/// What finding a row, and answering its port, reads of it. In a long table each part of memory that is read pushes
+/// another out of the processor's caches: this is a tenth of a row, and there are several in a cache line.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    program: Program,
+    version: Version,
+    owner: Owner,
+    port: u16,
+    netid: Netid,
+}
+
+impl Head {
+    fn of(entry: &Entry) -> Self {
+        let Row { program, version, netid, owner, .. } = entry.row;
+        Self { program, version, owner, port: entry.port(), netid }
+    }
+}
+
 /// The rows, their chains and the indexes of these.
 #[derive(Debug)]
 pub(super) struct Rows {
     key: HashKey,
     slots: Vec<Option<Occupied>>,
+    /// Of each slot. That of a free one is what it was: no index leads there.
+    heads: Vec<Head>,
     free: Vec<Slot>,
     indexes: [Index; KINDS],
     /// Of all rows.
@@ -134,6 +154,7 @@ impl Rows {
         Self {
             key: HashKey::new(seed),
             slots: Vec::new(),
+            heads: Vec::new(),
             free: Vec::new(),
             indexes: core::array::from_fn(|_| Index::default()),
             last: None,
@@ -171,6 +192,13 @@ impl Rows {
         self.occupied(slot).map(|occupied| &occupied.entry)
     }
 
+    /// The port of the row in a slot, 0 where it has none.
+    #[inline]
+    pub(super) fn port(&self, slot: Slot) -> Option<u16> {
+        self.heads.get(slot.index()).map(|head| head.port)
+    }
+
+    /// Its liveness may change, and nothing else: the indexes would not know.
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
         self.occupied_mut(slot).map(|occupied| &mut occupied.entry)
     }
@@ -199,14 +227,17 @@ impl Rows {
 
     /// Adds a row behind all others. There must be none of the same program, version and netid.
     pub(super) fn add(&mut self, entry: Entry) {
-        let keys = Key::of(&entry.row);
+        let (keys, head) = (Key::of(&entry.row), Head::of(&entry));
         let Some(slot) = self.free.pop().or_else(|| Slot::at(self.slots.len())) else { return };
         let alone = Link { before: slot, after: slot, count: 1 };
         let occupied = Occupied { entry, serial: self.next_serial, links: [alone; KINDS + 1] };
         self.next_serial = self.next_serial.saturating_add(1);
-        match self.slots.get_mut(slot.index()) {
-            Some(place) => *place = Some(occupied),
-            None => self.slots.push(Some(occupied)),
+        match (self.slots.get_mut(slot.index()), self.heads.get_mut(slot.index())) {
+            (Some(place), Some(place_of_head)) => (*place, *place_of_head) = (Some(occupied), head),
+            _ => {
+                self.slots.push(Some(occupied));
+                self.heads.push(head);
+            }
         }
         for key in keys {
             let hash = key.hash(self.key);
@@ -247,7 +278,7 @@ impl Rows {
     fn find(&self, key: Key, hash: u64) -> Option<Slot> {
         self.indexes
             .get(key.kind())?
-            .find(hash, |slot| self.get(slot).is_some_and(|entry| key.is_of(&entry.row)))
+            .find(hash, |slot| self.heads.get(slot.index()).is_some_and(|head| key.is_of(head)))
     }
 
     /// Puts a slot, alone so far, behind the last one of a chain.
@@ -331,9 +362,10 @@ mod tests {
     use core::net::SocketAddrV4;
 
     #[test]
-    fn a_row_and_its_ipv4_address_are_in_one_cache_line_and_all_of_it_in_three() {
+    fn a_row_and_its_ipv4_address_are_in_one_cache_line_all_of_it_in_three_and_three_heads_in_one() {
         let ipv4_ends = offset_of!(Occupied, entry.socket).saturating_add(size_of::<(u16, SocketAddrV4)>());
         assert!(ipv4_ends <= 64 && align_of::<Occupied>() == 64, "{ipv4_ends}");
         assert!(size_of::<Option<Occupied>>() <= 192);
+        assert!(size_of::<Head>() <= 20);
     }
 }

@@ -94,7 +94,9 @@ fn compare(registry: &Registry, rows: &[Row], known: &[Liveness]) {
             for version in VERSIONS.map(Version) {
                 let exact = same.clone().find(|row| row.version == version);
                 assert_eq!(registry.exact(program, version, netid).map(|entry| &entry.row), exact);
-                let any = registry.any_version(program, version, netid).map(|entry| &entry.row);
+                let any = registry.any_version(program, version, netid);
+                assert_eq!(registry.any_port(program, version, netid), any.map(Entry::port));
+                let any = any.map(|entry| &entry.row);
                 assert_eq!(any, exact.or_else(|| same.clone().next_back()));
             }
         }
