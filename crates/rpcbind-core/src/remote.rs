@@ -17,7 +17,7 @@ use core::net::SocketAddr;
 use oncrpc::auth::{self, flavor};
 use oncrpc::bind::{self, AddressText, CallResult, Netid, PortCallResult, RemoteCall, V2, V3, V4};
 use oncrpc::xdr::{Decode, Encode, Error, Reader, Writer};
-use oncrpc::{Answer, AuthStatus, AuthSys, Call, OpaqueAuth, Procedure, Version, Xid};
+use oncrpc::{Answer, AuthStatus, AuthSys, Call, OpaqueAuth, Xid};
 
 /// Which of the three it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,6 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The form of a call of program 100000; `None` when it is no remote call.
-    pub(crate) fn of(version: Version, procedure: Procedure) -> Option<Self> {
-        match (version, procedure) {
-            (V4, bind::INDIRECT) => Some(Self::Indirect),
-            (V2, bind::CALLIT) => Some(Self::Mapping),
-            (V3 | V4, bind::BCAST) => Some(Self::Broadcast),
-            _ => None,
-        }
-    }
-
     /// Whether its caller is told of failures.
     pub(crate) fn is_told(self) -> bool {
         self == Self::Indirect
@@ -75,10 +65,9 @@ pub(crate) struct ServiceAddress {
     pub(crate) port: u16,
 }
 
-/// Whether a call is one that may be sent to a whole network.
+/// Whether a call is one that may be sent to a whole network: CALLIT, which is BCAST in version 4.
 pub(crate) fn is_broadcast(call: &Call<'_>) -> bool {
-    call.program == bind::PROGRAM
-        && matches!(Form::of(call.version, call.procedure), Some(Form::Mapping | Form::Broadcast))
+    call.program == bind::PROGRAM && matches!(call.version, V2 | V3 | V4) && call.procedure == bind::CALLIT
 }
 
 /// What came of a remote call that was not refused.

@@ -3,6 +3,7 @@
 use crate::change;
 use crate::outcome::{Handled, Reason, Why};
 use crate::registry::ListKind;
+use crate::remote::{self, Form};
 use crate::service::{Ask, Service, refuse};
 use crate::v2::{deny, dump, garbage};
 use oncrpc::bind::sockaddr::{self, MAX_SOCKADDR, Sockaddr};
@@ -25,11 +26,13 @@ enum Question<'a> {
     Statistics,
 }
 
-/// Handles a call of version 3 or 4 that is no remote call.
+/// Handles a call of version 3 or 4.
 pub(crate) fn handle(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Writer<'_>) -> Handled {
     let version = ask.call.version;
     match (version, ask.call.procedure) {
         (_, bind::SET | bind::UNSET) => change::rpcb(service, ask, why, writer),
+        (_, bind::CALLIT) => remote::handle(service, ask, Form::Broadcast, why, writer),
+        (V4, bind::INDIRECT) => remote::handle(service, ask, Form::Indirect, why, writer),
         (V3, Procedure(0..=8)) | (V4, Procedure(0..=12)) => {
             service.count(version, ask);
             question(service, ask, why, writer)

@@ -12,7 +12,6 @@ use crate::liveness;
 use crate::outcome::{Handled, Outcome, Reason, Why};
 use crate::policy::{self, Admitted, Class};
 use crate::registry::{Owner, Registry, Row};
-use crate::remote::Form;
 use crate::settings::{OwnAddress, Policy, Settings};
 use crate::statistics::Statistics;
 use crate::status::{self, Health};
@@ -156,10 +155,9 @@ impl Service {
         if call.program == bind::status::PROGRAM {
             return status::handle(self, &question, why, writer);
         }
-        match (Form::of(call.version, call.procedure), call.version) {
-            (Some(form), _) => remote::handle(self, &question, form, why, writer),
-            (None, V2) => v2::handle(self, &question, why, writer),
-            (None, _) => rpcb::handle(self, &question, why, writer),
+        match call.version {
+            V2 => v2::handle(self, &question, why, writer),
+            _ => rpcb::handle(self, &question, why, writer),
         }
     }
 

@@ -3,15 +3,17 @@
 use crate::change;
 use crate::outcome::{Handled, Outcome, Reason, Why};
 use crate::registry::ListKind;
+use crate::remote::{self, Form};
 use crate::service::{Ask, Service, refuse};
 use oncrpc::bind::{self, Mapping, Netid, Protocol, V2};
 use oncrpc::xdr::{Decode, Error, Reader, Writer};
 use oncrpc::{Answer, AuthStatus, Procedure, Program, Reply, Version};
 
-/// Handles a call of version 2 that is no remote call.
+/// Handles a call of version 2.
 pub(crate) fn handle(service: &mut Service, ask: &Ask<'_>, why: Why, writer: Writer<'_>) -> Handled {
     match ask.call.procedure {
         bind::SET | bind::UNSET => change::mapping(service, ask, why, writer),
+        bind::CALLIT => remote::handle(service, ask, Form::Mapping, why, writer),
         Procedure(0..=4) => {
             service.count(V2, ask);
             question(service, ask, why, writer)
