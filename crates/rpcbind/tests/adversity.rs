@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::strace::STRACE;
@@ -19,14 +20,21 @@ fn client(home: &Namespace) -> UdpSocket {
     ask::udp(home, "127.0.0.1", LOOPBACK.parse().unwrap())
 }
 
+/// A look-up with an xid of its own: a late reply to another one is not taken for its.
+fn look_up() -> Vec<u8> {
+    static XID: AtomicU32 = AtomicU32::new(1);
+    let xid = XID.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    [&xid[..], &ask::getport()[4..]].concat()
+}
+
 /// One call, one reply.
 fn is_answered(client: &UdpSocket) {
-    assert_eq!(ask::over_udp(client, &ask::getport()).unwrap().len(), 28);
+    assert_eq!(ask::over_udp(client, &look_up()).unwrap().len(), 28);
 }
 
 /// As often as it takes: what was sent before may have been too early, or be lost.
 fn is_answered_in_time(client: &UdpSocket) {
-    assert_eq!(ask::until_answered(client, &ask::getport()).len(), 28);
+    assert_eq!(ask::until_answered(client, &look_up()).len(), 28);
 }
 
 /// The daemon, some of whose system calls fail.

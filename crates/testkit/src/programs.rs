@@ -125,8 +125,8 @@ pub fn run_as(home: &Namespace, uid: u32, program: &Path, arguments: &[&str]) ->
     Err(io::Error::other(format!("{} {}: {finished:?}", program.display(), arguments.join(" "))))
 }
 
-/// Copies a program to a path of the namespace, where any user may run it. Another process does it: a file that this one
-/// has open for writing could not be run, should a thread fork now.
+/// Copies a program to a path of the namespace, where any user may run it. Another process does it: a file that this
+/// one has open for writing could not be run, should a thread fork now.
 ///
 /// # Errors
 /// What `install` said.

@@ -117,6 +117,54 @@ fn change(scene: &Scene) {
     }
 }
 
+/// Has the first of the crowd do what takes memory: not read lists, let replies queue up, begin messages.
+fn be_busy(scene: &Scene, crowd: &[TcpStream]) {
+    let lists = ask::as_record(&calls::mapper(4, 4, &[])).repeat(200);
+    let statistics = ask::as_record(&calls::mapper(4, 12, &[])).repeat(200);
+    // Five generations of the table, four of them old.
+    for readers in crowd.chunks(NOT_READING / 5).take(5) {
+        readers.iter().for_each(|stream| push(stream, &lists));
+        change(scene);
+    }
+    for _ in 0..4 {
+        // Their own buffers fill up, then the kernel's at both ends, then the daemon's.
+        crowd.iter().skip(NOT_READING).take(QUEUEING).for_each(|stream| push(stream, &statistics));
+        change(scene);
+    }
+    let begun = [&0x8000_2328_u32.to_be_bytes()[..], &[0; 8_990]].concat();
+    for stream in crowd.iter().skip(NOT_READING + QUEUEING).take(UNFINISHED) {
+        // It goes in piece by piece.
+        let mut sent = 0;
+        wait::until("room", || {
+            match (&mut &*stream).write(&begun[sent..]) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // Its time is over: it is not counted below.
+                Err(_) => return Ok(Some(())),
+            }
+            Ok((sent == begun.len()).then_some(()))
+        })
+        .unwrap();
+    }
+}
+
+/// Whether those that are busy since `began` have not been closed: else idle connections would be measured.
+fn are_still_there(crowd: &[TcpStream], began: Instant) {
+    let left = |kind: std::ops::Range<usize>| crowd[kind].iter().filter(|stream| is_open(stream)).count();
+    let (reading, all) = (NOT_READING + QUEUEING, NOT_READING + QUEUEING + UNFINISHED);
+    let [lists, queueing, unfinished] =
+        [left(0..NOT_READING), left(NOT_READING..reading), left(reading..all)];
+    let took = began.elapsed();
+    println!("left after {took:?}: {lists} and {queueing} that do not read, {unfinished} unfinished");
+    if is_full() || took < STALLED_MIN {
+        assert_eq!(unfinished, UNFINISHED);
+        // Some of these were closed, when what the kernel holds for them met its limit.
+        assert!(queueing >= QUEUEING / 4, "{queueing} of {QUEUEING}");
+    } else {
+        testkit::skip::say("too slow a machine for busy connections: most are idle instead");
+    }
+}
+
 #[test]
 fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough() {
     testkit::require!("/usr/bin/python3");
@@ -149,47 +197,9 @@ fn with_every_limit_reached_at_once_the_units_memory_and_descriptors_are_enough(
     let mut crowd = Vec::new();
     fill_up(&scene, &mut crowd, tcp);
     println!("{tcp} TCP and {unix} unix connections");
-    let lists = ask::as_record(&calls::mapper(4, 4, &[])).repeat(200);
-    let statistics = ask::as_record(&calls::mapper(4, 12, &[])).repeat(200);
     let began = Instant::now();
-    // Five generations of the table, four of them old.
-    for readers in crowd.chunks(NOT_READING / 5).take(5) {
-        readers.iter().for_each(|stream| push(stream, &lists));
-        change(&scene);
-    }
-    for _ in 0..4 {
-        // Their own buffers fill up, then the kernel's at both ends, then the daemon's.
-        crowd.iter().skip(NOT_READING).take(QUEUEING).for_each(|stream| push(stream, &statistics));
-        change(&scene);
-    }
-    let begun = [&0x8000_2328_u32.to_be_bytes()[..], &[0; 8_990]].concat();
-    for stream in crowd.iter().skip(NOT_READING + QUEUEING).take(UNFINISHED) {
-        // It goes in piece by piece.
-        let mut sent = 0;
-        wait::until("room", || {
-            match (&mut &*stream).write(&begun[sent..]) {
-                Ok(length) => sent += length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // Its time is over: it is not counted below.
-                Err(_) => return Ok(Some(())),
-            }
-            Ok((sent == begun.len()).then_some(()))
-        })
-        .unwrap();
-    }
-    let left = |kind: std::ops::Range<usize>| crowd[kind].iter().filter(|stream| is_open(stream)).count();
-    let (reading, all) = (NOT_READING + QUEUEING, NOT_READING + QUEUEING + UNFINISHED);
-    let [lists, queueing, unfinished] =
-        [left(0..NOT_READING), left(NOT_READING..reading), left(reading..all)];
-    let took = began.elapsed();
-    println!("left after {took:?}: {lists} and {queueing} that do not read, {unfinished} unfinished");
-    if is_full() || took < STALLED_MIN {
-        assert_eq!(unfinished, UNFINISHED);
-        // Some of these were closed, when what the kernel holds for them met its limit.
-        assert!(queueing >= QUEUEING / 4, "{queueing} of {QUEUEING}");
-    } else {
-        testkit::skip::say("too slow a machine for busy connections: most are idle instead");
-    }
+    be_busy(&scene, &crowd);
+    are_still_there(&crowd, began);
     wait::until("all connections", || {
         // Those whose time is over go on being closed.
         fill_up(&scene, &mut crowd, tcp);
