@@ -13,7 +13,7 @@ use super::channel::{Channel, alive_sockets, datagram, open, record};
 use super::seen::{Ledger, Seen};
 use super::wire;
 use crate::daemon::SOCKET;
-use crate::{Daemon, DaemonKind, Namespace};
+use crate::{Daemon, DaemonKind, Namespace, wait};
 
 /// The host's addresses on the cable, with their prefixes.
 const HERE: [&str; 3] = ["10.9.8.7/24", "10.9.8.8/24", "fd00::7/64"];
@@ -106,7 +106,12 @@ impl Side {
             daemon.kill()?;
         }
         self.home.within(forget)??;
-        self.daemon = Some(Daemon::start(&self.home, &self.kind)?);
+        // The lock of the one before is held a moment longer by whoever looks at its descriptors just then.
+        let start = || match Daemon::start(&self.home, &self.kind) {
+            Err(error) if error.to_string().contains("already running") => Ok(None),
+            started => started.map(Some),
+        };
+        self.daemon = Some(wait::until("a start", start)?);
         self.unanswered.clear();
         if self.has_callees() {
             for (xid, (netid, host)) in (1..).zip([("udp", "0.0.0.0"), ("udp6", "::")]) {
