@@ -88,10 +88,10 @@ impl Namespace {
     }
 
     /// Joins this namespace with `other` by a cable: a veth pair, up, with these addresses (`10.0.0.1/24`,
-    /// `fd00::1/64`) at this end and those at the other. IPv6 addresses are usable at once.
+    /// `fd00::1/64`) at this end and those at the other. It carries, and IPv6 addresses are usable, at once.
     ///
     /// # Errors
-    /// What `ip` said.
+    /// What `ip` said, or it never carried.
     pub fn connect(&self, other: &Self, here: &[&str], there: &[&str]) -> io::Result<()> {
         self.cable(other, here, there).map(drop)
     }
@@ -99,7 +99,7 @@ impl Namespace {
     /// As [`Namespace::connect`]; answers the name of the two ends.
     ///
     /// # Errors
-    /// What `ip` said.
+    /// What `ip` said, or it never carried.
     pub fn cable(&self, other: &Self, here: &[&str], there: &[&str]) -> io::Result<String> {
         static CABLES: AtomicU32 = AtomicU32::new(0);
         let name = format!("v{}", CABLES.fetch_add(1, Ordering::Relaxed));
@@ -116,6 +116,9 @@ impl Namespace {
             lines.push_str(&format!("link set {name} up\n"));
             end.on_a_thread(false, || configure(&lines))??;
         }
+        // What is sent before that is lost.
+        self.wait_for_carrier(&name)?;
+        other.wait_for_carrier(&name)?;
         Ok(name)
     }
 
