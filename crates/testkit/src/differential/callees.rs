@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::channel::{OWN, OWN6};
 use super::wire::WITNESS;
-use crate::Namespace;
+use crate::{Namespace, wait};
 
 /// NULL: no results.
 pub(super) const NULL: u32 = 0;
@@ -48,7 +48,13 @@ pub(super) struct Callees {
 impl Callees {
     /// Starts them at these ports of a namespace.
     pub(super) fn start(home: &Namespace, ports: &[u16]) -> io::Result<Self> {
-        let serving = home.within(|| Serving::open(ports))??;
+        // A child that another test is just starting may hold what was at these ports a moment longer.
+        let serving = home.within(|| {
+            wait::until("the ports of the services that are called", || match Serving::open(ports) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(None),
+                opened => opened.map(Some),
+            })
+        })??;
         let end = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let bell = end.clone();
         std::thread::spawn(move || serving.run(&bell));
