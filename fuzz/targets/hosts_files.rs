@@ -127,7 +127,8 @@ impl Files<'_> {
                 Some(DENY) => (&mut deny, &fault.text),
                 _ => return,
             };
-            if text.len() > 128 {
+            // Without a bracket the colons of the line would mean something else.
+            if text.len() > 128 || text.iter().any(|byte| b"[]".contains(byte)) {
                 return;
             }
             let is_matched = may_be_address(text) || look_ups >> (index % 8) & 1 == 1;
